@@ -1,0 +1,70 @@
+//! The name of a kind of thing that happens, with its versioned schemas.
+
+use std::fmt;
+
+use crate::id::OrgId;
+use crate::limits::EVENT_TYPE_BYTES_MAX;
+use crate::time::Timestamp;
+use crate::violation::{Violation, check_name};
+
+/// The name of an event type: 1 to 256 of `[A-Za-z0-9-_.]`, such as `invoice.paid`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct EventTypeName(String);
+
+/// What a client says of an event type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EventTypeSpec {
+    /// For people.
+    pub description: String,
+    /// Not offered to consumers any more.
+    pub archived: bool,
+    /// Offered with a warning.
+    pub deprecated: bool,
+    /// Shown only to applications with one of these flags; empty for all.
+    pub feature_flags: Vec<String>,
+    /// For display in groups.
+    pub group_name: Option<String>,
+    /// JSON schemas by version, as the JSON text that was given.
+    pub schemas: Option<String>,
+}
+
+/// A stored event type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EventType {
+    /// Whose it is.
+    pub org: OrgId,
+    /// Its name, unique in the organisation.
+    pub name: EventTypeName,
+    /// What the client says of it.
+    pub spec: EventTypeSpec,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+// === impl EventTypeName ===
+
+impl EventTypeName {
+    /// Parses what a client gave.
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        check_name(text, EVENT_TYPE_BYTES_MAX, "-_.")?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// A name read back from the store.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventTypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

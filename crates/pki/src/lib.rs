@@ -1,0 +1,1 @@
+//! Strangers' bytes to certificates to findings. No IO, no clock.
