@@ -1,0 +1,137 @@
+//! The receiver: takes deliveries on `/endpoint/<n>`, notes them in its ledger and answers 200.
+//!
+//! One thread, in a process of its own, so that its CPU is not charged to whoever is measured.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::ledger::{Arrival, Ledger};
+use crate::{clock, helper, signature, tls};
+
+/// Larger than any payload of the benchmark.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+const PATH_PREFIX: &str = "/endpoint/";
+
+/// Asks how many different deliveries arrived.
+pub(crate) const ASK_COUNT: &str = "count";
+/// Asks for the whole report.
+pub(crate) const ASK_REPORT: &str = "report";
+
+/// Receives deliveries; started by `run`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Receive {
+    /// Messages that each endpoint expects
+    #[arg(long)]
+    messages: u32,
+    /// Number of endpoints
+    #[arg(long)]
+    endpoints: u16,
+    /// Speak TLS and write the root certificate to this file
+    #[arg(long)]
+    tls_roots: Option<PathBuf>,
+}
+
+/// The path of an endpoint.
+pub(crate) fn path(endpoint: u16) -> String {
+    format!("{PATH_PREFIX}{endpoint}")
+}
+
+// === impl Receive ===
+
+impl Receive {
+    /// Runs until standard input closes.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let acceptor = self.tls_roots.as_deref().map(tls::acceptor).transpose()?;
+        let keys = signature::endpoint_keys(self.endpoints)?;
+        let ledger = Arc::new(Mutex::new(Ledger::new(keys, self.messages)));
+
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let listener = runtime.block_on(TcpListener::bind(SocketAddr::from((
+            Ipv4Addr::LOCALHOST,
+            0,
+        ))))?;
+        let port = listener.local_addr()?.port();
+        let noted = Arc::clone(&ledger);
+        std::thread::spawn(move || runtime.block_on(accept(listener, acceptor, noted)));
+
+        helper::answer_questions(port, |question| match question {
+            ASK_COUNT => Ok(ledger.lock().unique().into()),
+            ASK_REPORT => Ok(serde_json::to_value(ledger.lock().report())?),
+            _ => anyhow::bail!("unknown question {question}"),
+        })
+    }
+}
+
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, ledger: Arc<Mutex<Ledger>>) {
+    // A failed accept is one connection less, which the sender sees; the others go on.
+    loop {
+        if let Ok((tcp, _)) = listener.accept().await {
+            tokio::spawn(serve(tcp, acceptor.clone(), Arc::clone(&ledger)));
+        }
+    }
+}
+
+/// Serves one connection until the sender closes it. What breaks off was not received, so the
+/// ledger tells; there is nobody else to tell.
+async fn serve(
+    tcp: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    ledger: Arc<Mutex<Ledger>>,
+) -> anyhow::Result<()> {
+    tcp.set_nodelay(true)?;
+    match acceptor {
+        Some(acceptor) => exchange(TokioIo::new(acceptor.accept(tcp).await?), ledger).await,
+        None => exchange(TokioIo::new(tcp), ledger).await,
+    }
+}
+
+async fn exchange<S>(stream: S, ledger: Arc<Mutex<Ledger>>) -> anyhow::Result<()>
+where
+    S: Read + Write + Unpin + 'static,
+{
+    let service = service_fn(|request| receive(request, &ledger));
+    http1::Builder::new()
+        .serve_connection(stream, service)
+        .await
+        .context("connection broke off")
+}
+
+async fn receive(
+    request: Request<Incoming>,
+    ledger: &Mutex<Ledger>,
+) -> anyhow::Result<Response<Empty<Bytes>>> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
+    let arrival = Arrival {
+        endpoint: head
+            .uri
+            .path()
+            .strip_prefix(PATH_PREFIX)
+            .and_then(|n| n.parse().ok()),
+        headers: &head.headers,
+        body: &body,
+        at_unix_ns: clock::unix_ns(),
+    };
+    let mut response = Response::new(Empty::new());
+    if !ledger.lock().record(&arrival) {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    Ok(response)
+}

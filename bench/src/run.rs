@@ -1,0 +1,174 @@
+//! The `run` command: goes through the scenarios, contenders interleaved, and prints the report.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::quantile::median;
+use crate::report::{Pair, Report, ScenarioResult};
+use crate::scenario::{Scenario, Size};
+use crate::tarpit::Tarpit;
+use crate::trial::{Bench, Contender, Patience, Trial};
+
+/// Rounds of a comparison.
+const ROUNDS: u16 = 3;
+/// Pairs of runs with and without the dead endpoint.
+const PAIRS: u16 = 5;
+/// Deliveries of a burst.
+const BURST_DELIVERIES: u32 = 50_000;
+/// Length of a steady run.
+const STEADY_SECONDS: u32 = 20;
+
+/// Measures the server and, in the same run, what the machine can do at all.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Run {
+    /// The server's binary; without it only the two ceilings are measured
+    #[arg(long, value_name = "PATH")]
+    hookseal: Option<PathBuf>,
+    /// What to measure; may be repeated
+    #[arg(long, value_name = "NAME", default_value = "all", value_parser = parse_scenarios)]
+    scenario: Vec<Scenarios>,
+    /// Deliveries of a burst: messages times endpoints
+    #[arg(long, value_name = "N", default_value_t = BURST_DELIVERIES)]
+    messages: u32,
+    /// Length of a steady run
+    #[arg(long, value_name = "N", default_value_t = STEADY_SECONDS)]
+    seconds: u32,
+    /// Connections of the load generator
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// A tenth of everything, one round, no waiting for an idle machine: to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// Where the server's data directories are made; should be on a real disk
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Also write all figures to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What one `--scenario` names.
+type Scenarios = Vec<Scenario>;
+
+fn parse_scenarios(name: &str) -> Result<Scenarios, String> {
+    match name {
+        "all" => Ok(Scenario::value_variants().to_vec()),
+        name => Scenario::from_str(name, false)
+            .map(|scenario| vec![scenario])
+            .map_err(|_| {
+                let known: Vec<String> = Scenario::value_variants()
+                    .iter()
+                    .map(|s| s.name())
+                    .collect();
+                format!("known are all, {}", known.join(", "))
+            }),
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    /// Runs everything; the exit code says whether every trial was sound.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let report = runtime.block_on(self.measure())?;
+        if let Some(file) = &self.json {
+            std::fs::write(file, serde_json::to_vec_pretty(&report)?)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        if report.is_sound() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        eprintln!("Something was lost, refused, changed or wrongly signed: see above.");
+        Ok(ExitCode::FAILURE)
+    }
+
+    async fn measure(&self) -> anyhow::Result<Report> {
+        let bench = Bench {
+            hookseal: self.hookseal.clone(),
+            scratch: self.scratch.clone().unwrap_or_else(std::env::temp_dir),
+            patience: if self.quick {
+                Patience::None
+            } else {
+                Patience::UntilIdle
+            },
+        };
+        let mut report = Report::new()?;
+        println!("{}\n", report.heading());
+        for scenario in self.scenario.iter().flatten() {
+            let result = match scenario {
+                Scenario::DeadEndpoint if bench.hookseal.is_none() => {
+                    println!("### dead-endpoint\n\nNeeds --hookseal.\n");
+                    continue;
+                }
+                Scenario::DeadEndpoint => self.dead_endpoint(&bench).await?,
+                scenario => self.compare(&bench, *scenario).await?,
+            };
+            println!("{}", result.table());
+            report.results.push(result);
+        }
+        Ok(report)
+    }
+
+    async fn compare(&self, bench: &Bench, scenario: Scenario) -> anyhow::Result<ScenarioResult> {
+        let load = scenario.load(self.size());
+        let mut rounds = Vec::new();
+        for _ in 0..if self.quick { 1 } else { ROUNDS } {
+            let mut round = vec![
+                bench.run(Contender::Bare, load, &[]).await?,
+                bench.run(Contender::Relay, load, &[]).await?,
+            ];
+            if bench.hookseal.is_some() {
+                round.push(bench.run(Contender::Hookseal, load, &[]).await?);
+            }
+            rounds.push(round);
+        }
+        Ok(ScenarioResult::Comparison { scenario, rounds })
+    }
+
+    async fn dead_endpoint(&self, bench: &Bench) -> anyhow::Result<ScenarioResult> {
+        let load = Scenario::DeadEndpoint.load(self.size());
+        let tarpit = Tarpit::open().await?;
+        let dead = [tarpit.url()];
+        let run = async |beside: &[String]| -> anyhow::Result<Trial> {
+            bench.run(Contender::Hookseal, load, beside).await
+        };
+        let mut pairs = Vec::new();
+        for number in 0..if self.quick { 1 } else { PAIRS } {
+            // The order alternates, so that a drift of the machine favours neither.
+            let pair = if number % 2 == 0 {
+                let without = run(&[]).await?;
+                Pair {
+                    without,
+                    with: run(&dead).await?,
+                }
+            } else {
+                let with = run(&dead).await?;
+                Pair {
+                    without: run(&[]).await?,
+                    with,
+                }
+            };
+            pairs.push(pair);
+        }
+        let median_ratio = median(pairs.iter().map(Pair::ratio));
+        Ok(ScenarioResult::DeadEndpoint {
+            pairs,
+            median_ratio,
+        })
+    }
+
+    fn size(&self) -> Size {
+        let divisor = if self.quick { 10 } else { 1 };
+        Size {
+            burst_deliveries: (self.messages / divisor).max(1),
+            steady_seconds: (self.seconds / divisor).max(1),
+            connections: self.connections,
+        }
+    }
+}

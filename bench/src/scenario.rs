@@ -1,0 +1,150 @@
+//! The scenarios: what is sent, to how many endpoints, over which transport.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::generator::{Pace, Volume};
+
+/// Messages per second of the steady scenario.
+const STEADY_PER_SECOND: u32 = 500;
+/// Healthy endpoints beside the dead one.
+const HEALTHY_ENDPOINTS: u16 = 100;
+/// Messages per second to all of them: 1000 deliveries, well below what fills two cores.
+const HEALTHY_PER_SECOND: u32 = 10;
+
+/// A named benchmark.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Scenario {
+    /// As fast as it goes to one plain endpoint
+    #[value(name = "burst-plain-1")]
+    BurstPlain1,
+    /// As fast as it goes to one TLS endpoint
+    #[value(name = "burst-tls-1")]
+    BurstTls1,
+    /// As fast as it goes, each message to ten plain endpoints
+    #[value(name = "burst-plain-10")]
+    BurstPlain10,
+    /// As fast as it goes, each message to ten TLS endpoints
+    #[value(name = "burst-tls-10")]
+    BurstTls10,
+    /// 500 messages a second to one plain endpoint
+    #[value(name = "steady-500")]
+    Steady500,
+    /// Ten messages a second to 100 plain endpoints, with and without one whose connect hangs
+    DeadEndpoint,
+}
+
+/// How the receiver is reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Transport {
+    /// `http://`
+    Plain,
+    /// `https://`
+    Tls,
+}
+
+/// One run of a scenario.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// How the receiver is reached.
+    pub(crate) transport: Transport,
+    /// Endpoints of the receiver; each gets every message.
+    pub(crate) endpoints: u16,
+    /// How it is sent.
+    pub(crate) pace: Pace,
+    /// How much is sent.
+    pub(crate) volume: Volume,
+}
+
+/// Sizes that the command line decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Deliveries of a burst.
+    pub(crate) burst_deliveries: u32,
+    /// Length of a steady run.
+    pub(crate) steady_seconds: u32,
+    /// Connections of the generator.
+    pub(crate) connections: u16,
+}
+
+// === impl Scenario ===
+
+impl Scenario {
+    /// What it sends.
+    pub(crate) fn load(self, size: Size) -> Load {
+        use Transport::{Plain, Tls};
+        match self {
+            Self::BurstPlain1 => burst(Plain, 1, size),
+            Self::BurstTls1 => burst(Tls, 1, size),
+            Self::BurstPlain10 => burst(Plain, 10, size),
+            Self::BurstTls10 => burst(Tls, 10, size),
+            Self::Steady500 => steady(1, STEADY_PER_SECOND, size),
+            Self::DeadEndpoint => steady(HEALTHY_ENDPOINTS, HEALTHY_PER_SECOND, size),
+        }
+    }
+
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+fn burst(transport: Transport, endpoints: u16, size: Size) -> Load {
+    let messages = (size.burst_deliveries / u32::from(endpoints)).max(1);
+    let volume = Volume {
+        messages,
+        connections: size.connections,
+    };
+    Load {
+        transport,
+        endpoints,
+        pace: Pace::Burst,
+        volume,
+    }
+}
+
+fn steady(endpoints: u16, per_second: u32, size: Size) -> Load {
+    let messages = per_second * size.steady_seconds.max(1);
+    let volume = Volume {
+        messages,
+        connections: size.connections,
+    };
+    Load {
+        transport: Transport::Plain,
+        endpoints,
+        pace: Pace::Steady { per_second },
+        volume,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_makes_the_same_number_of_deliveries_whatever_the_fan_out() {
+        let size = Size {
+            burst_deliveries: 50_000,
+            steady_seconds: 20,
+            connections: 64,
+        };
+        for scenario in [Scenario::BurstPlain1, Scenario::BurstTls10] {
+            let load = scenario.load(size);
+            assert_eq!(load.volume.messages * u32::from(load.endpoints), 50_000);
+        }
+        assert_eq!(Scenario::Steady500.load(size).volume.messages, 10_000);
+    }
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        let names: Vec<String> = Scenario::value_variants()
+            .iter()
+            .map(|scenario| scenario.name())
+            .collect();
+        let expect =
+            "burst-plain-1 burst-tls-1 burst-plain-10 burst-tls-10 steady-500 dead-endpoint";
+        assert_eq!(names.join(" "), expect);
+    }
+}
