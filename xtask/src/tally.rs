@@ -1,0 +1,166 @@
+//! Counts tests from what nextest and cargo's own runner print. Must never guess: a line it does not know counts
+//! nothing.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+/// What a test begins the line with when a tool it needs (python3, node) is missing and it checked nothing.
+const SKIP_MARK: &str = "SKIPPED ";
+
+/// How many tests ended how.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+/// A line of a test runner that matters here.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Line {
+    /// The counts of one test program, or of the whole run.
+    Counts(Tally),
+    /// A test said that it checked nothing, and why.
+    Skip(String),
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// A test that skipped itself returned without an error, so its runner called it passed.
+    pub(crate) fn move_to_skipped(&mut self, tests: usize) {
+        self.passed = self.passed.saturating_sub(tests);
+        self.skipped += tests;
+    }
+
+    fn of_parts<'a>(parts: impl Iterator<Item = &'a str>) -> Self {
+        let mut tally = Self::default();
+        for part in parts {
+            // "3 passed (1 slow)": what stands in brackets is counted already.
+            let mut words = part.split_whitespace();
+            let number = words.next().and_then(|word| word.parse::<usize>().ok());
+            match (number, words.next()) {
+                (Some(number), Some("passed")) => tally.passed += number,
+                (Some(number), Some("failed" | "exec" | "timed")) => tally.failed += number,
+                (Some(number), Some("skipped" | "ignored")) => tally.skipped += number,
+                _ => {}
+            }
+        }
+        tally
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        write!(
+            formatter,
+            "{passed} passed, {failed} failed, {skipped} skipped"
+        )
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        let line = line.trim();
+        if let Some(of_cargo) = line.strip_prefix("test result: ") {
+            let (_, counts) = of_cargo.split_once(". ")?;
+            return Some(Self::Counts(Tally::of_parts(counts.split("; "))));
+        }
+        if let Some(of_nextest) = line.strip_prefix("Summary [") {
+            let (_, counts) = of_nextest.split_once(" run: ")?;
+            return Some(Self::Counts(Tally::of_parts(counts.split(", "))));
+        }
+        skip_reason(line).map(|reason| Self::Skip(reason.to_owned()))
+    }
+}
+
+/// The rest of a line by which a test says that it was skipped; in nextest's report a tag may stand in front.
+pub(crate) fn skip_reason(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let line = line.strip_prefix("<system-out>").unwrap_or(line);
+    let line = line.strip_prefix("<system-err>").unwrap_or(line);
+    line.strip_prefix(SKIP_MARK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expect: Option<[usize; 3]>) {
+        let tally = |[passed, failed, skipped]: [usize; 3]| Tally {
+            passed,
+            failed,
+            skipped,
+        };
+        assert_eq!(
+            Line::parse(line),
+            expect.map(tally).map(Line::Counts),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn counts_what_nextest_prints() {
+        let counts = "     Summary [   0.090s] 3 tests run: 2 passed, 1 failed, 1 skipped";
+        check(counts, Some([2, 1, 1]));
+        check(
+            "     Summary [   0.090s] 1 test run: 1 passed, 0 skipped",
+            Some([1, 0, 0]),
+        );
+        let many = "Summary [ 90.1s] 9 tests run: 5 passed (2 slow, 1 leaky), 2 timed out, \
+                    1 exec failed, 1 failed, 3 skipped";
+        check(many, Some([5, 4, 3]));
+    }
+
+    #[test]
+    fn counts_what_cargo_prints() {
+        let counts = "test result: FAILED. 1 passed; 2 failed; 3 ignored; 0 measured; \
+                      7 filtered out; finished in 0.07s";
+        check(counts, Some([1, 2, 3]));
+    }
+
+    #[test]
+    fn knows_no_other_line() {
+        check("        PASS [   0.005s] (1/3) s tests::a", None);
+        check("error: test run failed", None);
+        check("Summary [ of something else", None);
+        check("test result: unknown", None);
+    }
+
+    #[test]
+    fn a_test_that_skipped_itself_did_not_pass() {
+        let skip = Line::parse("SKIPPED receivers in Python: no python3");
+        assert_eq!(
+            skip,
+            Some(Line::Skip("receivers in Python: no python3".to_owned()))
+        );
+        assert_eq!(
+            skip_reason("            <system-err>SKIPPED no node"),
+            Some("no node")
+        );
+        assert_eq!(skip_reason("it was SKIPPED by hand"), None);
+        let mut tally = Tally {
+            passed: 4,
+            failed: 1,
+            skipped: 0,
+        };
+        tally.move_to_skipped(1);
+        assert_eq!(tally.to_string(), "3 passed, 1 failed, 1 skipped");
+    }
+}
