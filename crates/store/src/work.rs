@@ -1,0 +1,70 @@
+//! What goes between the store and the deliverer.
+
+use bytes::Bytes;
+
+use hookseal_domain::delivery::attempt::Attempt;
+use hookseal_domain::delivery::{DeliveryKey, Next, Trigger};
+use hookseal_domain::id::AppId;
+use hookseal_domain::time::Timestamp;
+
+/// This process, as the store knows it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NodeSession {
+    /// The node's number, 0 to 255; part of the ids it makes.
+    pub node: u8,
+    /// Fences what an earlier process of this node may still write.
+    pub epoch: i64,
+    /// The highest id that this node may have made before; `None` if none.
+    pub highest_id: Option<i64>,
+    /// How many deliveries came back from an earlier process.
+    pub taken_back: u64,
+}
+
+/// How much to take at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PullLimit {
+    /// Most deliveries.
+    pub rows: usize,
+    /// Most payload bytes; at least one delivery is taken all the same.
+    pub bytes: usize,
+}
+
+/// A delivery that this node owns now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claimed {
+    /// Whose it is.
+    pub app: AppId,
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// Why it exists.
+    pub trigger: Trigger,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The index of the schedule's step that comes next.
+    pub step: u32,
+    /// The bytes to deliver; `None` if expunged or expired.
+    pub payload: Option<Bytes>,
+}
+
+/// Deliveries whose time has come.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct DueBatch {
+    /// Earliest first.
+    pub deliveries: Vec<Claimed>,
+    /// When the next one that is not in `deliveries` is due; `None` if there is none. May lie in
+    /// the past: then ask again.
+    pub next_due: Option<Timestamp>,
+}
+
+/// An attempt to take down, with what follows from it.
+#[derive(Clone, Debug)]
+pub struct FinishedAttempt {
+    /// Whose it is.
+    pub app: AppId,
+    /// The attempt. `attempt.ended` agrees with `next`.
+    pub attempt: Attempt,
+    /// What happens to the delivery.
+    pub next: Next,
+    /// Whether the endpoint said that it is gone and is to be disabled, with the time.
+    pub endpoint_gone_at: Option<Timestamp>,
+}
