@@ -1,0 +1,38 @@
+//! What the engine is told when it starts.
+
+use std::time::Duration;
+
+use hookseal_domain::delivery::retry::RetrySchedule;
+use hookseal_store::retention::RetentionPolicy;
+
+/// How to deliver.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The delays between attempts.
+    pub retry_schedule: RetrySchedule,
+    /// One deadline for a whole attempt.
+    pub attempt_timeout: Duration,
+    /// Most attempts of one endpoint at the same time.
+    pub in_flight_per_endpoint_max: usize,
+    /// Most attempts of this node at the same time.
+    pub in_flight_max: usize,
+    /// Most deliveries of one endpoint in memory.
+    pub window_deliveries_max: usize,
+    /// Most payload bytes of all deliveries in memory.
+    pub window_bytes_max: usize,
+    /// Whether requests carry `svix-*` copies of the `webhook-*` headers.
+    pub svix_headers: SvixHeaders,
+    /// Value of `User-Agent`.
+    pub user_agent: String,
+    /// What is forgotten, and when.
+    pub retention: RetentionPolicy,
+}
+
+/// Whether requests carry `svix-*` copies of the `webhook-*` headers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SvixHeaders {
+    /// For receivers that use those libraries.
+    Send,
+    /// Only the standard's.
+    Omit,
+}

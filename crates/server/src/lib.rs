@@ -1,0 +1,1 @@
+//! Hookseal as a library, so that its tests can build a whole server in one process.
