@@ -15,6 +15,7 @@ use anyhow::bail;
 use crate::command::Cargo;
 use crate::snapshots::References;
 use crate::tally::Line;
+use crate::tally::Runner;
 use crate::tally::Tally;
 use crate::tally::skip_reason;
 use crate::tidy;
@@ -155,10 +156,12 @@ impl<'a> Gate<'a> {
 
     fn tests(&mut self) -> anyhow::Result<Done> {
         let references = References::start(self.root)?;
-        let has_nextest = self.cargo(["nextest", "--version"]).succeeds();
-        let runner = if has_nextest {
+        let (runner, tests) = if self.cargo(["nextest", "--version"]).succeeds() {
             remove_report(self.root)?;
-            self.cargo(["nextest", "run", "--workspace"])
+            (
+                Runner::Nextest,
+                self.cargo(["nextest", "run", "--workspace"]),
+            )
         } else {
             println!(
                 "cargo-nextest is not installed: tests run with `cargo test`, which is slower"
@@ -171,12 +174,15 @@ impl<'a> Gate<'a> {
                 "--tests",
                 "--no-fail-fast",
             ];
-            self.cargo(tests.into_iter().chain(["--", "--show-output"]))
+            (
+                Runner::Cargo,
+                self.cargo(tests.into_iter().chain(["--", "--show-output"])),
+            )
         };
         // A snapshot that differs fails; it is looked at, and accepted by hand.
-        let runner = runner.env("INSTA_UPDATE", "no");
-        let runner = runner.env("INSTA_SNAPSHOT_REFERENCES_FILE", references.file());
-        self.count(runner, has_nextest)?;
+        let tests = tests.env("INSTA_UPDATE", "no");
+        let tests = tests.env("INSTA_SNAPSHOT_REFERENCES_FILE", references.file());
+        self.count(runner, tests)?;
         references.check(self.root)?;
         Ok(Done::Held)
     }
@@ -184,12 +190,12 @@ impl<'a> Gate<'a> {
     /// nextest does not run the examples in documentation; both ways this step does.
     fn doc_tests(&mut self) -> anyhow::Result<Done> {
         let examples = self.cargo(["test", "--workspace", "--doc"]);
-        self.count(examples, false)?;
+        self.count(Runner::Cargo, examples)?;
         Ok(Done::Held)
     }
 
-    fn count(&mut self, runner: Cargo, reports: bool) -> anyhow::Result<()> {
-        let heard = runner.hear(Line::parse)?;
+    fn count(&mut self, runner: Runner, tests: Cargo) -> anyhow::Result<()> {
+        let heard = tests.hear(|line| runner.read(line))?;
         let mut counts = Tally::default();
         let mut skips = Vec::new();
         for line in heard.kept {
@@ -198,7 +204,7 @@ impl<'a> Gate<'a> {
                 Line::Skip(reason) => skips.push(reason),
             }
         }
-        if reports {
+        if runner == Runner::Nextest {
             skips = reported_skips(self.root)?;
         }
         counts.move_to_skipped(skips.len());

@@ -15,6 +15,13 @@ pub(crate) struct Tally {
     pub(crate) skipped: usize,
 }
 
+/// What runs the tests. nextest shows what failed in cargo's words, which must not count twice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Runner {
+    Cargo,
+    Nextest,
+}
+
 /// A line of a test runner that matters here.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Line {
@@ -72,21 +79,34 @@ impl fmt::Display for Tally {
     }
 }
 
-// === impl Line ===
+// === impl Runner ===
 
-impl Line {
-    pub(crate) fn parse(line: &str) -> Option<Self> {
-        let line = line.trim();
-        if let Some(of_cargo) = line.strip_prefix("test result: ") {
-            let (_, counts) = of_cargo.split_once(". ")?;
-            return Some(Self::Counts(Tally::of_parts(counts.split("; "))));
+impl Runner {
+    /// What a line that this runner prints says, if it matters.
+    pub(crate) fn read(self, line: &str) -> Option<Line> {
+        match self {
+            Self::Cargo => cargo_counts(line)
+                .map(Line::Counts)
+                .or_else(|| skip_reason(line).map(|reason| Line::Skip(reason.to_owned()))),
+            Self::Nextest => nextest_counts(line).map(Line::Counts),
         }
-        if let Some(of_nextest) = line.strip_prefix("Summary [") {
-            let (_, counts) = of_nextest.split_once(" run: ")?;
-            return Some(Self::Counts(Tally::of_parts(counts.split(", "))));
-        }
-        skip_reason(line).map(|reason| Self::Skip(reason.to_owned()))
     }
+}
+
+fn cargo_counts(line: &str) -> Option<Tally> {
+    let (_, counts) = line
+        .trim()
+        .strip_prefix("test result: ")?
+        .split_once(". ")?;
+    Some(Tally::of_parts(counts.split("; ")))
+}
+
+fn nextest_counts(line: &str) -> Option<Tally> {
+    let (_, counts) = line
+        .trim()
+        .strip_prefix("Summary [")?
+        .split_once(" run: ")?;
+    Some(Tally::of_parts(counts.split(", ")))
 }
 
 /// The rest of a line by which a test says that it was skipped; in nextest's report a tag may stand in front.
@@ -102,14 +122,14 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(line: &str, expect: Option<[usize; 3]>) {
+    fn check(runner: Runner, line: &str, expect: Option<[usize; 3]>) {
         let tally = |[passed, failed, skipped]: [usize; 3]| Tally {
             passed,
             failed,
             skipped,
         };
         assert_eq!(
-            Line::parse(line),
+            runner.read(line),
             expect.map(tally).map(Line::Counts),
             "{line}"
         );
@@ -118,34 +138,33 @@ mod tests {
     #[test]
     fn counts_what_nextest_prints() {
         let counts = "     Summary [   0.090s] 3 tests run: 2 passed, 1 failed, 1 skipped";
-        check(counts, Some([2, 1, 1]));
-        check(
-            "     Summary [   0.090s] 1 test run: 1 passed, 0 skipped",
-            Some([1, 0, 0]),
-        );
+        check(Runner::Nextest, counts, Some([2, 1, 1]));
+        let one = "     Summary [   0.090s] 1 test run: 1 passed, 0 skipped";
+        check(Runner::Nextest, one, Some([1, 0, 0]));
         let many = "Summary [ 90.1s] 9 tests run: 5 passed (2 slow, 1 leaky), 2 timed out, \
                     1 exec failed, 1 failed, 3 skipped";
-        check(many, Some([5, 4, 3]));
+        check(Runner::Nextest, many, Some([5, 4, 3]));
+        check(
+            Runner::Nextest,
+            "        PASS [   0.005s] (1/3) s tests::a",
+            None,
+        );
+        check(Runner::Nextest, "error: test run failed", None);
+        check(Runner::Nextest, "Summary [ of something else", None);
     }
 
     #[test]
     fn counts_what_cargo_prints() {
         let counts = "test result: FAILED. 1 passed; 2 failed; 3 ignored; 0 measured; \
                       7 filtered out; finished in 0.07s";
-        check(counts, Some([1, 2, 3]));
-    }
-
-    #[test]
-    fn knows_no_other_line() {
-        check("        PASS [   0.005s] (1/3) s tests::a", None);
-        check("error: test run failed", None);
-        check("Summary [ of something else", None);
-        check("test result: unknown", None);
+        check(Runner::Cargo, counts, Some([1, 2, 3]));
+        check(Runner::Nextest, counts, None);
+        check(Runner::Cargo, "test result: unknown", None);
     }
 
     #[test]
     fn a_test_that_skipped_itself_did_not_pass() {
-        let skip = Line::parse("SKIPPED receivers in Python: no python3");
+        let skip = Runner::Cargo.read("SKIPPED receivers in Python: no python3");
         assert_eq!(
             skip,
             Some(Line::Skip("receivers in Python: no python3".to_owned()))
