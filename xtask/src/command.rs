@@ -3,15 +3,12 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io;
-use std::io::BufRead as _;
-use std::io::BufReader;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 /// One call of cargo, in the workspace's folder.
 pub(crate) struct Cargo {

@@ -6,18 +6,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::command::Cargo;
 use crate::snapshots::References;
-use crate::tally::Line;
-use crate::tally::Runner;
-use crate::tally::Tally;
-use crate::tally::skip_reason;
+use crate::tally::{Line, Runner, Tally, skip_reason};
 use crate::tidy;
 
 /// Where nextest writes what every test printed (`.config/nextest.toml`).

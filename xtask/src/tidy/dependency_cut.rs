@@ -1,11 +1,8 @@
 //! Which crate may know of which: `pki ← domain ← egress ← engine ← server` and `domain ← store ← engine`.
 
-use toml::Table;
-use toml::Value;
+use toml::{Table, Value};
 
-use crate::tidy::File;
-use crate::tidy::Finding;
-use crate::tidy::Rule;
+use crate::tidy::{File, Finding, Rule};
 
 static CUT: Rule = Rule {
     name: "dependency-cut",

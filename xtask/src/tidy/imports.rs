@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use crate::tidy::Finding;
-use crate::tidy::Rule;
 use crate::tidy::rust_source::RustSource;
+use crate::tidy::{Finding, Rule};
 
 static NO_GLOBS: Rule = Rule {
     name: "no-globs",

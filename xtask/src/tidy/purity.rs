@@ -1,8 +1,7 @@
 //! What only some crates may do: read a clock, touch the world, open sockets.
 
-use crate::tidy::Finding;
-use crate::tidy::Rule;
 use crate::tidy::rust_source::RustSource;
+use crate::tidy::{Finding, Rule};
 
 static PURE: Rule = Rule {
     name: "pure",

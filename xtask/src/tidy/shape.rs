@@ -1,8 +1,7 @@
 //! The shape of a Rust file: its head, its name, its length, and tests that are left out.
 
-use crate::tidy::Finding;
-use crate::tidy::Rule;
 use crate::tidy::rust_source::RustSource;
+use crate::tidy::{Finding, Rule};
 
 /// What a file should not pass, and what it must not, without its tests (house style 1).
 const LINES_WANTED_MAX: usize = 400;

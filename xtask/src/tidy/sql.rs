@@ -1,9 +1,7 @@
 //! Where SQL may stand.
 
-use crate::tidy::File;
-use crate::tidy::Finding;
-use crate::tidy::Rule;
 use crate::tidy::rust_source::RustSource;
+use crate::tidy::{File, Finding, Rule};
 
 static SQL_IN_STORE: Rule = Rule {
     name: "sql-in-store",

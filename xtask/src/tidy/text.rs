@@ -1,8 +1,6 @@
 //! Rules for every file of text.
 
-use crate::tidy::File;
-use crate::tidy::Finding;
-use crate::tidy::Rule;
+use crate::tidy::{File, Finding, Rule};
 
 static BLANKS: Rule = Rule {
     name: "blanks",

@@ -1,8 +1,7 @@
 //! Tests that wait by the clock.
 
-use crate::tidy::Finding;
-use crate::tidy::Rule;
 use crate::tidy::rust_source::RustSource;
+use crate::tidy::{Finding, Rule};
 
 static NO_SLEEPING: Rule = Rule {
     name: "no-sleeping",
