@@ -70,8 +70,6 @@ pub enum Next {
         /// Which step of the schedule comes after that one.
         step: u32,
     },
-    /// It is kept until its endpoint is enabled.
-    Hold,
 }
 
 // === impl Ended ===

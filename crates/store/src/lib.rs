@@ -86,6 +86,9 @@ pub trait Store: Send + Sync {
     /// Gives deliveries that this node owns back as backlog.
     async fn return_to_backlog(&self, keys: Vec<(AppId, DeliveryKey)>) -> Result<(), StoreError>;
 
+    /// Holds deliveries that this node owns, since their endpoint is disabled.
+    async fn hold(&self, keys: Vec<(AppId, DeliveryKey)>) -> Result<(), StoreError>;
+
     /// Endpoints that have a backlog, in a fixed order, after the given one.
     async fn backlogged(
         &self,
