@@ -1,6 +1,154 @@
 //! Work that happens without a request: publish, lanes, deliver, schedule, retention, shutdown.
 //! Knows no axum and no SQL.
+//!
+//! **Invariants:** an answered publish is durable; whatever was not recorded as finished is tried
+//! again; a lane never waits for another lane; what is in memory is bounded.
 
+mod backlog;
 pub mod clock;
 pub mod config;
+mod deliver;
+mod fanout;
+mod housekeeping;
+mod lane;
+mod lanes;
+pub mod metrics;
+mod persist;
+mod prepared;
 pub mod publish;
+mod routes;
+mod schedule;
+mod shared;
+mod shutdown;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tracing::info;
+
+use hookseal_domain::id::{AppId, EndpointId, IdGenerator, OrgId, RawId};
+use hookseal_domain::time::Timestamp;
+use hookseal_egress::Egress;
+use hookseal_store::Store;
+use hookseal_store::config::Routing;
+use hookseal_store::error::StoreError;
+use hookseal_store::reference::AppRef;
+
+use crate::clock::{Clock, Random};
+use crate::config::EngineConfig;
+use crate::publish::{Publish, PublishError, Published};
+use crate::shared::Shared;
+pub use crate::shutdown::ShutdownReport;
+
+/// The cell of an embedded store; part of the ids made here.
+const EMBEDDED_CELL: u8 = 0;
+
+/// The running engine. Cheap to clone; stops with [`Engine::shutdown`].
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// How strangers are reached.
+    pub egress: Egress,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub random: Arc<dyn Random>,
+    /// How to deliver.
+    pub config: EngineConfig,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Begins this node's epoch, takes back what an earlier process left, and starts delivering.
+    pub async fn start(parts: EngineParts, registry: &mut Registry) -> Result<Self, StoreError> {
+        let session = parts.store.begin_epoch(parts.clock.now()).await?;
+        info!(
+            node = session.node,
+            epoch = session.epoch,
+            taken_back = session.taken_back,
+            "Began epoch {} and took back {} unfinished deliveries",
+            session.epoch,
+            session.taken_back
+        );
+        let ids = IdGenerator::new(EMBEDDED_CELL, session.node, session.highest_id);
+        let shared = Arc::new(Shared::new(parts, ids, registry));
+        shared.spawn(schedule::run(Arc::clone(&shared)));
+        shared.spawn(backlog::run(Arc::clone(&shared)));
+        shared.spawn(housekeeping::run(Arc::clone(&shared)));
+        Ok(Self { shared })
+    }
+
+    /// Makes a message durable with its deliveries, and hands them over. Goes on to its end even
+    /// when the caller stops waiting.
+    pub async fn publish(&self, publish: Publish) -> Result<Published, PublishError> {
+        publish::publish(&self.shared, publish).await
+    }
+
+    /// All that publishing to an application needs, from memory where it is known.
+    pub async fn routing(
+        &self,
+        org: OrgId,
+        app: &AppRef,
+    ) -> Result<Option<Arc<Routing>>, StoreError> {
+        let routes = self
+            .shared
+            .routes
+            .find(&*self.shared.store, org, app)
+            .await?;
+        Ok(routes.map(|routes| Arc::clone(&routes.routing)))
+    }
+
+    /// Forgets what was known of an application: to be called after each change of its
+    /// configuration.
+    pub fn application_changed(&self, app: AppId) {
+        self.shared.routes.forget(app);
+        self.shared.backlog_hint.notify_one();
+    }
+
+    /// Looks at an endpoint's backlog now: to be called after a resend and after enabling.
+    pub fn backlog_changed(&self, app: AppId, endpoint: EndpointId) {
+        self.shared.lanes.note_backlog(&self.shared, app, endpoint);
+        self.shared.backlog_hint.notify_one();
+    }
+
+    /// A new id, above all that this node made before.
+    pub fn next_id<Id: From<RawId>>(&self) -> Id {
+        self.shared.next_id()
+    }
+
+    /// Random bytes for a new secret.
+    pub fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        for chunk in bytes.chunks_mut(8) {
+            let bits = self.shared.random.bits().to_ne_bytes();
+            for (to, from) in chunk.iter_mut().zip(bits) {
+                *to = from;
+            }
+        }
+        bytes
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Stops accepting and starting attempts, waits up to `bound` for those under way, and hands
+    /// the rest back to the store.
+    pub async fn shutdown(&self, bound: Duration) -> ShutdownReport {
+        shutdown::shutdown(&self.shared, bound).await
+    }
+}

@@ -1,16 +1,23 @@
 //! Publishing: an authorised request becomes a durable message with its deliveries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use hookseal_domain::channel::Channel;
+use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, MessageId, OrgId};
 use hookseal_domain::uid::Uid;
-use hookseal_store::error::StoreError;
-use hookseal_store::publish::Idempotency;
+use hookseal_store::error::{AcceptError, StoreError};
+use hookseal_store::publish::{Accepted, Idempotency, NewMessage};
 use hookseal_store::reference::AppRef;
+
+use crate::fanout::fan_out;
+use crate::lane::Job;
+use crate::routes::AppRoutes;
+use crate::shared::Shared;
 
 /// A message to publish, every part of it checked.
 #[derive(Clone, Debug)]
@@ -64,4 +71,111 @@ pub enum PublishError {
     /// The store failed.
     #[error("the message was not stored")]
     Store(#[source] StoreError),
+}
+
+/// How often a publish reads the routing again before it gives up: each time somebody changed the
+/// application in between.
+const STALE_ROUTING_RETRIES_MAX: usize = 8;
+
+/// Makes a message durable and hands its deliveries over.
+pub(crate) async fn publish(
+    shared: &Arc<Shared>,
+    publish: Publish,
+) -> Result<Published, PublishError> {
+    // A task of its own: once the message is being stored, a caller that goes away must not take
+    // the hand-over with it.
+    let work = publish_to_its_end(Arc::clone(shared), publish);
+    match tokio::spawn(work).await {
+        Ok(published) => published,
+        Err(_) => Err(PublishError::Overloaded),
+    }
+}
+
+async fn publish_to_its_end(
+    shared: Arc<Shared>,
+    publish: Publish,
+) -> Result<Published, PublishError> {
+    if shared.is_stopping() {
+        return Err(PublishError::Overloaded);
+    }
+    for _ in 0..STALE_ROUTING_RETRIES_MAX {
+        let routes = shared
+            .routes
+            .find(&*shared.store, publish.org, &publish.app)
+            .await
+            .map_err(store_error)?
+            .ok_or(PublishError::UnknownApplication)?;
+        match publish_once(&shared, &routes, &publish).await {
+            Err(AcceptError::StaleRouting) => shared.routes.forget(routes.routing.application.id),
+            Err(AcceptError::UnknownApplication) => {
+                shared.routes.forget(routes.routing.application.id);
+                return Err(PublishError::UnknownApplication);
+            }
+            Err(AcceptError::EventIdTaken) => return Err(PublishError::EventIdTaken),
+            Err(AcceptError::IdempotencyKeyReused) => {
+                return Err(PublishError::IdempotencyKeyReused);
+            }
+            Err(AcceptError::Store(error)) => return Err(store_error(error)),
+            Ok(published) => return Ok(published),
+        }
+    }
+    Err(PublishError::Overloaded)
+}
+
+/// Choose, store, hand over.
+async fn publish_once(
+    shared: &Arc<Shared>,
+    routes: &Arc<AppRoutes>,
+    publish: &Publish,
+) -> Result<Published, AcceptError> {
+    let app = routes.routing.application.id;
+    let now = shared.clock.now();
+    let id: MessageId = shared.next_id();
+    let fan_out = fan_out(shared, routes, publish);
+    let message = NewMessage {
+        id,
+        app,
+        routing_version: routes.routing.version,
+        event_id: publish.event_id.clone(),
+        event_type: publish.event_type.clone(),
+        channels: publish.channels.clone(),
+        tags: publish.tags.clone(),
+        payload: publish.payload.clone(),
+        payload_expires_at: now.plus(publish.payload_retention),
+        deliveries: fan_out.deliveries,
+        idempotency: publish.idempotency,
+        now,
+    };
+    match shared.store.accept(message).await? {
+        Accepted::Repeated(id) => Ok(Published {
+            id,
+            app,
+            repeated: true,
+        }),
+        Accepted::New => {
+            shared.metrics.messages_published.inc();
+            for place in fan_out.places {
+                let key = DeliveryKey {
+                    message: id,
+                    endpoint: place.endpoint(),
+                };
+                place.take(shared, Job::first(key, publish.payload.clone()));
+            }
+            for destination in fan_out.overflowed {
+                shared.lanes.note_backlog(shared, app, destination.id);
+            }
+            Ok(Published {
+                id,
+                app,
+                repeated: false,
+            })
+        }
+    }
+}
+
+fn store_error(error: StoreError) -> PublishError {
+    match error {
+        StoreError::Overloaded => PublishError::Overloaded,
+        other => PublishError::Store(other),
+    }
 }

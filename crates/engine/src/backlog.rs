@@ -1,0 +1,136 @@
+//! Brings the backlog into the lanes as they get room.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::error;
+
+use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::id::AppId;
+use hookseal_store::work::PullLimit;
+
+use crate::lane::{Job, Lane};
+use crate::persist::until_stored;
+use crate::shared::Shared;
+
+/// How often every lane with a backlog is looked at, besides the hints.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Most deliveries that one read brings: they have to fit the reader's patience, not only memory.
+const PULL_ROWS_MAX: usize = 512;
+/// Most payload bytes that one read brings.
+const PULL_BYTES_MAX: usize = 4 << 20;
+/// Endpoints per page when looking for backlogs at start.
+const PAGE_ENDPOINTS: usize = 500;
+/// Held deliveries that are released at once.
+const RELEASE_ROWS: usize = 500;
+
+/// Finds the backlogs that an earlier process left, then keeps them moving.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    find_backlogs(&shared).await;
+    loop {
+        release_held(&shared).await;
+        for lane in shared.lanes.with_backlog() {
+            pull_if_room(&shared, &lane);
+        }
+        let look_again = shared.clock.now().plus(LOOK_EVERY);
+        tokio::select! {
+            () = shared.clock.sleep_until(look_again) => {}
+            () = shared.backlog_hint.notified() => {}
+        }
+    }
+}
+
+/// Reads a lane's backlog in the background, if it has one and there is room for it.
+pub(crate) fn pull_if_room(shared: &Arc<Shared>, lane: &Arc<Lane>) {
+    if shared.is_stopping() {
+        return;
+    }
+    if let Some((rows, bytes)) = shared.lanes.begin_pull(lane) {
+        let limit = PullLimit {
+            rows: rows.min(PULL_ROWS_MAX),
+            bytes: bytes.min(PULL_BYTES_MAX),
+        };
+        tokio::spawn(pull(Arc::clone(shared), Arc::clone(lane), limit));
+    }
+}
+
+async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
+    let more = match shared
+        .store
+        .pull_backlog(lane.app, lane.endpoint, limit)
+        .await
+    {
+        Ok(claimed) => {
+            let some = !claimed.is_empty();
+            let mut refused = Vec::new();
+            for job in claimed.into_iter().map(Job::from) {
+                if let Err(job) = shared.lanes.admit(&shared, lane.app, job) {
+                    refused.push((lane.app, job.key));
+                }
+            }
+            give_back(&shared, refused).await;
+            some
+        }
+        Err(error) => {
+            error!(
+                endpoint.id = %lane.endpoint,
+                error = %error,
+                "Could not read the backlog of endpoint {}", lane.endpoint
+            );
+            true
+        }
+    };
+    shared.lanes.end_pull(&lane, more);
+    pull_if_room(&shared, &lane);
+}
+
+/// Returns deliveries that found no room.
+pub(crate) async fn give_back(shared: &Shared, keys: Vec<(AppId, DeliveryKey)>) {
+    if keys.is_empty() {
+        return;
+    }
+    let returned = || shared.store.return_to_backlog(keys.clone());
+    until_stored(shared, "return deliveries to the backlog", returned).await;
+}
+
+async fn find_backlogs(shared: &Arc<Shared>) {
+    let mut after = None;
+    loop {
+        match shared.store.backlogged(after, PAGE_ENDPOINTS).await {
+            Ok(page) => {
+                for (app, endpoint) in &page {
+                    shared.lanes.note_backlog(shared, *app, *endpoint);
+                }
+                match page.last() {
+                    Some(last) if page.len() == PAGE_ENDPOINTS => after = Some(*last),
+                    _ => return,
+                }
+            }
+            Err(error) => {
+                error!(error = %error, "Could not look for backlogs; trying again");
+                shared
+                    .clock
+                    .sleep_until(shared.clock.now().plus(LOOK_EVERY))
+                    .await;
+            }
+        }
+    }
+}
+
+/// Moves held deliveries of endpoints that were enabled again into their backlogs.
+async fn release_held(shared: &Arc<Shared>) {
+    loop {
+        match shared.store.release_held(RELEASE_ROWS).await {
+            Ok(endpoints) if endpoints.is_empty() => return,
+            Ok(endpoints) => {
+                for (app, endpoint) in endpoints {
+                    shared.lanes.note_backlog(shared, app, endpoint);
+                }
+            }
+            Err(error) => {
+                error!(error = %error, "Could not release held deliveries");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! One attempt: find → sign → exchange → classify → record.
+//!
+//! **Invariant:** whatever happens, the delivery is recorded with what comes next, or stays owned
+//! by this node's epoch, so that it is tried again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, error, info};
+
+use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
+use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
+use hookseal_domain::delivery::retry::Jitter;
+use hookseal_domain::delivery::{Ended, Next};
+use hookseal_domain::endpoint::ParkOn;
+use hookseal_domain::id::AttemptId;
+use hookseal_domain::time::Timestamp;
+use hookseal_egress::{DeliveryRequest, Exchanged};
+use hookseal_store::work::FinishedAttempt;
+
+use crate::backlog;
+use crate::lane::{Job, Lane};
+use crate::persist::until_stored;
+use crate::prepared::Prepared;
+use crate::shared::Shared;
+
+/// Pause before the store is asked again for a destination that it could not tell.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What was seen of one try.
+struct Tried {
+    id: AttemptId,
+    began_at: Timestamp,
+    reply: Reply,
+    duration: Duration,
+    facts: AttemptFacts,
+}
+
+/// What comes of looking a destination up.
+enum Found {
+    Send(Arc<Prepared>),
+    Hold,
+    Deleted,
+}
+
+/// Starts a worker that the lane has counted already.
+pub(crate) fn spawn_worker(shared: &Arc<Shared>, lane: &Arc<Lane>) {
+    tokio::spawn(work(Arc::clone(shared), Arc::clone(lane)));
+}
+
+/// A worker of a lane: tries one delivery after the other until the lane has no more for it.
+async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
+    while let Some(job) = lane.next_job() {
+        let Ok(permit) = Arc::clone(&shared.in_flight).acquire_owned().await else {
+            return;
+        };
+        deliver(&shared, &lane, job).await;
+        drop(permit);
+        if lane.begin_another() {
+            spawn_worker(&shared, &lane);
+        }
+        backlog::pull_if_room(&shared, &lane);
+    }
+}
+
+async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job) {
+    let job_bytes = job.payload_bytes();
+    let tried = match find(shared, lane, &job).await {
+        Found::Hold => {
+            hold(shared, lane, &job).await;
+            shared.lanes.left(lane, job_bytes);
+            return;
+        }
+        Found::Deleted => not_sent(
+            shared,
+            FailureKind::EndpointDeleted,
+            "The endpoint was deleted",
+        ),
+        Found::Send(to) => {
+            let tried = send(shared, &to, &job).await;
+            let outcome = finish(shared, lane, &job, tried, &to.destination.park_on).await;
+            shared.lanes.finished(lane, job_bytes, outcome);
+            return;
+        }
+    };
+    let outcome = finish(shared, lane, &job, tried, &ParkOn::default()).await;
+    shared.lanes.finished(lane, job_bytes, outcome);
+}
+
+/// Finds out where to send to, as configured now.
+async fn find(shared: &Shared, lane: &Lane, job: &Job) -> Found {
+    loop {
+        match shared.routes.get(&*shared.store, lane.app).await {
+            Ok(routes) => {
+                let endpoint = routes.as_ref().and_then(|r| r.endpoint(job.key.endpoint));
+                return match endpoint {
+                    None => Found::Deleted,
+                    Some(to) if to.destination.disabled => Found::Hold,
+                    Some(to) => Found::Send(Arc::clone(to)),
+                };
+            }
+            Err(error) => {
+                error!(
+                    endpoint.id = %lane.endpoint,
+                    error = %error,
+                    "Could not read where endpoint {} is; its deliveries wait", lane.endpoint
+                );
+                shared
+                    .clock
+                    .sleep_until(shared.clock.now().plus(STORE_PAUSE))
+                    .await;
+            }
+        }
+    }
+}
+
+/// Signs and sends.
+async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
+    let Some(body) = job.payload.clone() else {
+        return not_sent(
+            shared,
+            FailureKind::PayloadExpired,
+            "The payload is not kept any more",
+        );
+    };
+    let (id, began_at) = (shared.next_id(), shared.clock.now());
+    let headers = match to.sign(job.key, began_at, &body) {
+        Ok(headers) => headers,
+        Err(error) => return not_sent(shared, FailureKind::Internal, &error.to_string()),
+    };
+    let request = DeliveryRequest {
+        endpoint: job.key.endpoint,
+        generation: to.destination.generation,
+        target: Arc::clone(&to.target),
+        headers,
+        body,
+        timeout: shared.config.attempt_timeout,
+    };
+    let Exchanged {
+        reply,
+        reason,
+        body,
+        connection,
+        duration,
+    } = shared.egress.exchange(request).await;
+    let url = to.destination.url.as_str().to_owned();
+    let facts = AttemptFacts {
+        url,
+        response_body: Some(body),
+        reason,
+        connection,
+    };
+    Tried {
+        began_at,
+        reply,
+        duration,
+        facts,
+    }
+}
+
+fn not_sent(shared: &Shared, kind: FailureKind, reason: &str) -> Tried {
+    Tried {
+        id: shared.next_id(),
+        began_at: shared.clock.now(),
+        reply: Reply::Failure(kind),
+        duration: Duration::ZERO,
+        facts: AttemptFacts {
+            reason: Some(reason.to_owned()),
+            ..AttemptFacts::default()
+        },
+    }
+}
+
+/// Classifies, decides what comes next, and records both.
+async fn finish(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    job: &Job,
+    tried: Tried,
+    park_on: &ParkOn,
+) -> Outcome {
+    let now = shared.clock.now();
+    let outcome = Outcome::classify(&tried.reply, park_on);
+    let next = decide(shared, job, &tried.reply, outcome, now);
+    observe(shared, lane, &tried, outcome, next);
+    let gone = outcome == Outcome::Gone;
+    let finished = FinishedAttempt {
+        app: lane.app,
+        attempt: Attempt {
+            id: tried.id,
+            key: job.key,
+            trigger: job.trigger,
+            number: job.attempts.saturating_add(1),
+            outcome,
+            status_code: match tried.reply {
+                Reply::Response { status, .. } => Some(status),
+                Reply::Failure(_) => None,
+            },
+            duration_ms: u32::try_from(tried.duration.as_millis()).unwrap_or(u32::MAX),
+            ended: match next {
+                Next::End(ended) => Some(ended),
+                Next::Retry { .. } => None,
+            },
+            facts: tried.facts,
+        },
+        next,
+        endpoint_gone_at: gone.then_some(tried.began_at),
+    };
+    until_stored(shared, "record an attempt", || {
+        shared.store.record(finished.clone())
+    })
+    .await;
+    if gone {
+        switch_off(shared, lane).await;
+    }
+    if let Next::Retry { due, .. } = next {
+        shared.wake.at(due);
+    }
+    outcome
+}
+
+/// What happens to the delivery after this reply.
+fn decide(shared: &Shared, job: &Job, reply: &Reply, outcome: Outcome, now: Timestamp) -> Next {
+    let retry_after = match reply {
+        Reply::Failure(FailureKind::PayloadExpired) => return Next::End(Ended::PayloadExpired),
+        Reply::Failure(_) => None,
+        Reply::Response { retry_after, .. } => *retry_after,
+    };
+    let jitter = Jitter::from_bits(shared.random.bits());
+    shared
+        .config
+        .retry_schedule
+        .decide(job.step, outcome, retry_after, now, jitter)
+}
+
+fn observe(shared: &Shared, lane: &Lane, tried: &Tried, outcome: Outcome, next: Next) {
+    shared.metrics.attempted(outcome, tried.duration);
+    if let Next::End(ended) = next {
+        shared.metrics.ended(ended);
+    }
+    debug!(
+        endpoint.id = %lane.endpoint,
+        outcome = outcome.as_str(),
+        duration_ms = tried.duration.as_millis(),
+        "Tried endpoint {}: {}", lane.endpoint, outcome.as_str()
+    );
+}
+
+/// The endpoint said that it is gone: from now on its deliveries are held.
+async fn switch_off(shared: &Shared, lane: &Lane) {
+    if let Err(error) = shared.store.flush().await {
+        error!(endpoint.id = %lane.endpoint, error = %error, "Could not wait for the store");
+    }
+    shared.routes.forget(lane.app);
+    info!(
+        endpoint.id = %lane.endpoint,
+        "Disabled endpoint {}, since it answered 410 Gone", lane.endpoint
+    );
+}
+
+async fn hold(shared: &Shared, lane: &Lane, job: &Job) {
+    let held = || shared.store.hold(vec![(lane.app, job.key)]);
+    until_stored(shared, "hold a delivery", held).await;
+}

@@ -1,0 +1,54 @@
+//! Chooses the endpoints of a message and where each delivery begins.
+
+use std::sync::Arc;
+
+use hookseal_domain::endpoint::Destination;
+use hookseal_store::publish::{DeliveryStart, NewDelivery};
+
+use crate::lanes::Place;
+use crate::publish::Publish;
+use crate::routes::AppRoutes;
+use crate::shared::Shared;
+
+/// The deliveries of a message, and the places that lanes keep for those that begin in memory.
+#[derive(Default)]
+pub(crate) struct FanOut {
+    /// What is stored.
+    pub(crate) deliveries: Vec<NewDelivery>,
+    /// One for each delivery that begins in memory.
+    pub(crate) places: Vec<Place>,
+    /// Endpoints whose lane was full.
+    pub(crate) overflowed: Vec<Arc<Destination>>,
+}
+
+/// Chooses, and asks the lanes for places before anything is stored, so that no row has to be
+/// changed afterwards.
+pub(crate) fn fan_out(shared: &Arc<Shared>, routes: &AppRoutes, publish: &Publish) -> FanOut {
+    let mut out = FanOut::default();
+    let app = routes.routing.application.id;
+    for destination in &routes.routing.destinations {
+        if !destination
+            .subscription
+            .wants(&publish.event_type, &publish.channels)
+        {
+            continue;
+        }
+        let start = if destination.disabled {
+            DeliveryStart::Held
+        } else if let Some(place) = shared
+            .lanes
+            .reserve(app, destination.id, publish.payload.len())
+        {
+            out.places.push(place);
+            DeliveryStart::Owned
+        } else {
+            out.overflowed.push(Arc::clone(destination));
+            DeliveryStart::Backlog
+        };
+        out.deliveries.push(NewDelivery {
+            endpoint: destination.id,
+            start,
+        });
+    }
+    out
+}

@@ -1,0 +1,64 @@
+//! Small chores: retention, idle connections, idle lanes, gauges.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, error};
+
+use crate::shared::Shared;
+
+/// How often the chores are done.
+const EVERY: Duration = Duration::from_secs(5);
+/// Pause between two batches of forgetting, so that publishing goes first.
+const RETENTION_PAUSE: Duration = Duration::from_millis(50);
+/// Most batches in a row: the rest waits for the next round.
+const RETENTION_BATCHES_MAX: usize = 50;
+
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        shared.egress.sweep();
+        shared.lanes.sweep();
+        shared
+            .metrics
+            .lanes
+            .set(i64::try_from(shared.lanes.count()).unwrap_or(i64::MAX));
+        shared
+            .metrics
+            .window_bytes
+            .set(i64::try_from(shared.lanes.bytes()).unwrap_or(i64::MAX));
+        forget(&shared).await;
+        shared
+            .clock
+            .sleep_until(shared.clock.now().plus(EVERY))
+            .await;
+    }
+}
+
+async fn forget(shared: &Shared) {
+    for _ in 0..RETENTION_BATCHES_MAX {
+        match shared
+            .store
+            .retain(shared.clock.now(), shared.config.retention)
+            .await
+        {
+            Ok(retained) => {
+                let (payloads, messages) = (retained.payloads, retained.messages);
+                debug!(
+                    payloads,
+                    messages, "Forgot {payloads} payloads and {messages} messages"
+                );
+                if !retained.more {
+                    return;
+                }
+            }
+            Err(error) => {
+                error!(error = %error, "Could not forget what is past its retention");
+                return;
+            }
+        }
+        shared
+            .clock
+            .sleep_until(shared.clock.now().plus(RETENTION_PAUSE))
+            .await;
+    }
+}

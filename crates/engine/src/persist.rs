@@ -1,0 +1,37 @@
+//! Writes that have to succeed: what a lane knows and the store does not would be lost to both
+//! until the next start.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tracing::error;
+
+use hookseal_store::error::StoreError;
+
+use crate::shared::Shared;
+
+const WAIT_FIRST: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Does a write until the store takes it. Gives up only when the engine stops or the store is gone
+/// for good: then the next start takes the delivery back.
+pub(crate) async fn until_stored<Write>(
+    shared: &Shared,
+    what: &str,
+    mut write: impl FnMut() -> Write,
+) where
+    Write: Future<Output = Result<(), StoreError>>,
+{
+    let mut wait = WAIT_FIRST;
+    while let Err(error) = write().await {
+        error!(error = %error, "Could not {what}");
+        if shared.is_stopping() || matches!(error, StoreError::Unavailable(_)) {
+            return;
+        }
+        shared
+            .clock
+            .sleep_until(shared.clock.now().plus(wait))
+            .await;
+        wait = (wait * 2).min(WAIT_MAX);
+    }
+}

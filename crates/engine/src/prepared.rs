@@ -1,0 +1,96 @@
+//! Everything of a request that stays the same from one delivery to the next.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
+
+use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::endpoint::Destination;
+use hookseal_domain::signature::standard;
+use hookseal_domain::time::Timestamp;
+use hookseal_egress::Target;
+
+use crate::config::{EngineConfig, SvixHeaders};
+
+const WEBHOOK: [HeaderName; 3] = [
+    HeaderName::from_static("webhook-id"),
+    HeaderName::from_static("webhook-timestamp"),
+    HeaderName::from_static("webhook-signature"),
+];
+const SVIX: [HeaderName; 3] = [
+    HeaderName::from_static("svix-id"),
+    HeaderName::from_static("svix-timestamp"),
+    HeaderName::from_static("svix-signature"),
+];
+
+/// A destination, ready to be sent to.
+pub(crate) struct Prepared {
+    /// What the store knows of it.
+    pub(crate) destination: Arc<Destination>,
+    /// Where to connect.
+    pub(crate) target: Arc<Target>,
+    headers: HeaderMap,
+    svix_headers: SvixHeaders,
+}
+
+/// Why a request can't be made. Ours to mend: nothing is sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignError {
+    /// Every signing key has ended.
+    #[error("the endpoint has no signing key that is valid now")]
+    NoKey,
+    /// A header can't be written.
+    #[error("a header can't be written")]
+    Header(#[from] InvalidHeaderValue),
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    pub(crate) fn new(destination: Arc<Destination>, config: &EngineConfig) -> Self {
+        let mut headers = HeaderMap::with_capacity(8 + destination.headers.pairs().len());
+        for (name, value) in destination.headers.iter() {
+            // Both were checked when they were saved; what is no header now can't be sent.
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+                headers.insert(name, value);
+            }
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Ok(agent) = HeaderValue::from_str(&config.user_agent) {
+            headers.insert(USER_AGENT, agent);
+        }
+        let target = Arc::new(Target::new(&destination.url));
+        Self {
+            destination,
+            target,
+            headers,
+            svix_headers: config.svix_headers,
+        }
+    }
+
+    /// The headers of one attempt, signed with every key that is valid at `now`.
+    pub(crate) fn sign(
+        &self,
+        key: DeliveryKey,
+        now: Timestamp,
+        body: &[u8],
+    ) -> Result<HeaderMap, SignError> {
+        let id = key.message.to_string();
+        let signature = standard::sign(self.destination.keys_at(now), &id, now, body);
+        if signature.is_empty() {
+            return Err(SignError::NoKey);
+        }
+        let values = [
+            HeaderValue::try_from(id).map_err(InvalidHeaderValue::from)?,
+            HeaderValue::from(now.as_secs()),
+            HeaderValue::try_from(signature).map_err(InvalidHeaderValue::from)?,
+        ];
+        let mut headers = self.headers.clone();
+        if self.svix_headers == SvixHeaders::Send {
+            headers.extend(SVIX.into_iter().zip(values.clone()));
+        }
+        headers.extend(WEBHOOK.into_iter().zip(values));
+        Ok(headers)
+    }
+}

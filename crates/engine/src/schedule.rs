@@ -1,0 +1,94 @@
+//! Brings deliveries into their lanes when their time has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tracing::error;
+
+use hookseal_domain::time::Timestamp;
+use hookseal_store::work::PullLimit;
+
+use crate::backlog::give_back;
+use crate::lane::Job;
+use crate::shared::Shared;
+
+/// How long the schedule sleeps at most: rows can come due that nobody told it of.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// How much is claimed at once.
+const CLAIM: PullLimit = PullLimit {
+    rows: 256,
+    bytes: 4 << 20,
+};
+
+/// When the schedule looks again.
+#[derive(Default)]
+pub(crate) struct Wake {
+    next: Mutex<Option<Timestamp>>,
+    sooner: Notify,
+}
+
+// === impl Wake ===
+
+impl Wake {
+    /// Something will be due at `due`.
+    pub(crate) fn at(&self, due: Timestamp) {
+        let mut next = self.next.lock();
+        if next.is_none_or(|planned| due < planned) {
+            *next = Some(due);
+            self.sooner.notify_one();
+        }
+    }
+
+    fn plan(&self, at: Timestamp) -> Timestamp {
+        let mut next = self.next.lock();
+        let at = next.map_or(at, |planned| planned.min(at));
+        *next = Some(at);
+        at
+    }
+
+    fn begin_look(&self) {
+        *self.next.lock() = None;
+    }
+}
+
+/// Claims what is due, and sleeps until the next is.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        shared.wake.begin_look();
+        let next = look(&shared).await;
+        let latest = shared.clock.now().plus(SLEEP_MAX);
+        let at = shared
+            .wake
+            .plan(next.map_or(latest, |next| next.min(latest)));
+        tokio::select! {
+            () = shared.clock.sleep_until(at) => {}
+            () = shared.wake.sooner.notified() => {}
+        }
+    }
+}
+
+/// Claims one batch; says when to look again.
+async fn look(shared: &Arc<Shared>) -> Option<Timestamp> {
+    match shared.store.claim_due(shared.clock.now(), CLAIM).await {
+        Ok(batch) => {
+            let mut refused = Vec::new();
+            for claimed in batch.deliveries {
+                let app = claimed.app;
+                if let Err(job) = shared.lanes.admit(shared, app, Job::from(claimed)) {
+                    refused.push((app, job.key));
+                }
+            }
+            give_back(shared, refused.clone()).await;
+            for (app, key) in refused {
+                shared.lanes.note_backlog(shared, app, key.endpoint);
+            }
+            batch.next_due
+        }
+        Err(error) => {
+            error!(error = %error, "Could not look for due deliveries");
+            None
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What every part of the engine works with.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use tokio::sync::{Notify, Semaphore, watch};
+use tracing::error;
+
+use hookseal_domain::id::{IdGenerator, RawId};
+use hookseal_egress::Egress;
+use hookseal_store::Store;
+
+use crate::EngineParts;
+use crate::clock::{Clock, Random};
+use crate::config::EngineConfig;
+use crate::lanes::Lanes;
+use crate::metrics::EngineMetrics;
+use crate::routes::Routes;
+use crate::schedule::Wake;
+
+/// The engine's parts, each for one purpose.
+pub(crate) struct Shared {
+    /// Where everything is kept.
+    pub(crate) store: Arc<dyn Store>,
+    /// How strangers are reached.
+    pub(crate) egress: Egress,
+    /// What time it is.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub(crate) random: Arc<dyn Random>,
+    /// How to deliver.
+    pub(crate) config: EngineConfig,
+    /// What is known of applications.
+    pub(crate) routes: Routes,
+    /// What is in memory, by endpoint.
+    pub(crate) lanes: Lanes,
+    /// A permit for each attempt under way.
+    pub(crate) in_flight: Arc<Semaphore>,
+    /// When the schedule looks again.
+    pub(crate) wake: Wake,
+    /// Something may have come into a backlog.
+    pub(crate) backlog_hint: Notify,
+    /// What is counted.
+    pub(crate) metrics: EngineMetrics,
+    ids: Mutex<IdGenerator>,
+    stopping: watch::Sender<bool>,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn new(parts: EngineParts, ids: IdGenerator, registry: &mut Registry) -> Self {
+        let EngineParts {
+            store,
+            egress,
+            clock,
+            random,
+            config,
+        } = parts;
+        Self {
+            store,
+            egress,
+            clock,
+            random,
+            routes: Routes::new(&config),
+            lanes: Lanes::new(&config),
+            in_flight: Arc::new(Semaphore::new(config.in_flight_max)),
+            wake: Wake::default(),
+            backlog_hint: Notify::new(),
+            metrics: EngineMetrics::register(registry),
+            ids: Mutex::new(ids),
+            stopping: watch::Sender::new(false),
+            config,
+        }
+    }
+
+    /// A new id.
+    pub(crate) fn next_id<Id: From<RawId>>(&self) -> Id {
+        let now = self.clock.now();
+        self.ids.lock().next_id(now).into()
+    }
+
+    /// Runs a loop until the engine stops.
+    pub(crate) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let mut stopping = self.stopping.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = work => error!("A loop of the engine ended by itself"),
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+
+    /// Whether nothing new is to be begun.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Ends every loop and lets nothing new begin.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+}
