@@ -151,6 +151,7 @@ async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
         connection,
     };
     Tried {
+        id,
         began_at,
         reply,
         duration,

@@ -82,9 +82,9 @@ impl Prepared {
             return Err(SignError::NoKey);
         }
         let values = [
-            HeaderValue::try_from(id).map_err(InvalidHeaderValue::from)?,
+            HeaderValue::try_from(id)?,
             HeaderValue::from(now.as_secs()),
-            HeaderValue::try_from(signature).map_err(InvalidHeaderValue::from)?,
+            HeaderValue::try_from(signature)?,
         ];
         let mut headers = self.headers.clone();
         if self.svix_headers == SvixHeaders::Send {
