@@ -253,3 +253,123 @@ impl Drop for Place {
         self.node_bytes.fetch_sub(self.cost, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hookseal_domain::delivery::retry::RetrySchedule;
+    use hookseal_store::retention::RetentionPolicy;
+
+    use crate::config::SvixHeaders;
+
+    use super::*;
+
+    const APP: AppId = AppId::from_raw(1);
+    const EP: EndpointId = EndpointId::from_raw(2);
+    const OTHER: EndpointId = EndpointId::from_raw(3);
+
+    fn lanes(window_deliveries_max: usize, window_bytes_max: usize) -> Lanes {
+        Lanes::new(&EngineConfig {
+            retry_schedule: RetrySchedule::default(),
+            attempt_timeout: Duration::from_secs(15),
+            in_flight_per_endpoint_max: 4,
+            in_flight_max: 8,
+            window_deliveries_max,
+            window_bytes_max,
+            svix_headers: SvixHeaders::Omit,
+            user_agent: "test".to_owned(),
+            retention: RetentionPolicy {
+                history: Duration::from_secs(1),
+                batch_rows: 1,
+            },
+        })
+    }
+
+    fn lane_of(lanes: &Lanes, endpoint: EndpointId) -> Arc<Lane> {
+        Arc::clone(lanes.lane(&mut lanes.by_endpoint.lock(), APP, endpoint))
+    }
+
+    #[test]
+    fn a_window_holds_so_many_and_places_come_back() {
+        let lanes = lanes(3, 1 << 20);
+        let places: Vec<_> = (0..4).map(|_| lanes.reserve(APP, EP, 10)).collect();
+        assert_eq!(places.iter().flatten().count(), 3);
+        assert!(
+            lanes.reserve(APP, OTHER, 10).is_some(),
+            "another lane has its own window"
+        );
+        assert_eq!(lanes.bytes(), 3 * (10 + DELIVERY_BYTES));
+        drop(places);
+        assert_eq!(lanes.bytes(), 0);
+        assert!(lanes.reserve(APP, EP, 10).is_some());
+    }
+
+    #[test]
+    fn one_lane_never_takes_the_memory_of_the_others() {
+        let lanes = lanes(1000, 100 * DELIVERY_BYTES);
+        let first: Vec<_> = (0..1000).map_while(|_| lanes.reserve(APP, EP, 0)).collect();
+        assert_eq!(
+            first.len(),
+            33,
+            "a third: as much as is left free for it, halved"
+        );
+        assert!(lanes.reserve(APP, OTHER, 0).is_some());
+    }
+
+    #[test]
+    fn an_empty_lane_takes_even_what_is_too_large() {
+        let lanes = lanes(10, 100);
+        let place = lanes.reserve(APP, EP, 1 << 20);
+        assert!(place.is_some());
+        assert!(lanes.reserve(APP, EP, 0).is_none());
+        drop(place);
+        assert_eq!(lanes.bytes(), 0);
+    }
+
+    #[test]
+    fn new_deliveries_queue_behind_the_backlog() {
+        let lanes = lanes(10, 1 << 20);
+        let lane = lane_of(&lanes, EP);
+        lane.state.lock().backlog = true;
+        assert!(lanes.reserve(APP, EP, 0).is_none());
+        assert_eq!(lanes.begin_pull(&lane).map(|(rows, _)| rows), Some(10));
+        assert!(lanes.begin_pull(&lane).is_none(), "one reader at a time");
+        lane.state.lock().backlog = true;
+        lanes.end_pull(&lane, false);
+        assert!(
+            lanes.begin_pull(&lane).is_some(),
+            "a hint during the read is not lost"
+        );
+        lanes.end_pull(&lane, false);
+        assert!(lanes.begin_pull(&lane).is_none());
+    }
+
+    #[test]
+    fn only_idle_lanes_are_forgotten() {
+        let lanes = lanes(10, 1 << 20);
+        let place = lanes.reserve(APP, EP, 0);
+        lanes.sweep();
+        assert_eq!(lanes.count(), 1);
+        drop(place);
+        lanes.sweep();
+        assert_eq!(lanes.count(), 0);
+    }
+
+    #[test]
+    fn a_silent_endpoint_gets_fewer_workers_and_earns_them_back() {
+        let lanes = lanes(10, 1 << 20);
+        let lane = lane_of(&lanes, EP);
+        let mut state = lane.state.lock();
+        let mut after = |outcome| {
+            state.learn(outcome, 4);
+            state.running_max
+        };
+        assert_eq!(after(Outcome::TimedOut), 2);
+        assert_eq!(after(Outcome::Unreachable), 1);
+        assert_eq!(after(Outcome::TimedOut), 1);
+        assert_eq!(after(Outcome::Retry), 2, "an answer is a sign of life");
+        assert_eq!([after(Outcome::Accepted), after(Outcome::Accepted)], [3, 4]);
+        assert_eq!(after(Outcome::Accepted), 4);
+    }
+}
