@@ -1,0 +1,96 @@
+//! What the operator decides about going out.
+
+use std::fmt;
+use std::time::Duration;
+
+use hookseal_domain::address_policy::AddressPolicy;
+use hookseal_pki::trust_anchor::TrustAnchorError;
+
+use crate::resolve::Resolver;
+
+/// What the operator decides about going out.
+#[derive(Clone, Debug)]
+pub struct EgressConfig {
+    /// Which addresses may be connected to.
+    pub address_policy: AddressPolicy,
+    /// Roots to trust beside the public ones: PEM text with one or more CA certificates.
+    pub extra_roots_pem: Option<Vec<u8>>,
+    /// Whether the public roots are trusted.
+    pub public_roots: PublicRoots,
+    /// The lowest TLS version that is spoken.
+    pub tls_min_version: TlsMinVersion,
+    /// How long a connection may lie unused before it is closed.
+    pub idle_timeout: Duration,
+    /// Most unused connections that are kept for one endpoint.
+    pub idle_per_endpoint_max: usize,
+    /// Most unused connections that are kept for all endpoints together: each is a file
+    /// descriptor.
+    pub idle_max: usize,
+    /// How long connecting may take, over all addresses, within the attempt's own deadline.
+    pub connect_timeout: Duration,
+    /// Who turns names into addresses.
+    pub resolver: Resolver,
+}
+
+/// Whether the public roots are trusted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum PublicRoots {
+    /// Those of Mozilla's list that is built in.
+    #[default]
+    Mozilla,
+    /// None: only what the operator gave.
+    None,
+}
+
+/// The lowest TLS version that is spoken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TlsMinVersion {
+    /// TLS 1.2 and 1.3.
+    Tls12,
+    /// TLS 1.3 only.
+    #[default]
+    Tls13,
+}
+
+/// The configuration can't be applied; nothing is sent until it is mended.
+#[derive(Debug, thiserror::Error)]
+pub enum EgressConfigError {
+    /// The operator's roots are not usable.
+    #[error("egress.extra_roots: {0}")]
+    ExtraRoots(#[source] TrustAnchorError),
+    /// Nothing would be trusted.
+    #[error("no trust anchors: neither the public roots nor egress.extra_roots are in use")]
+    NoRoots,
+    /// The TLS library refuses the protocol versions or algorithms.
+    #[error("TLS can't be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+// === impl EgressConfig ===
+
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self {
+            address_policy: AddressPolicy::default(),
+            extra_roots_pem: None,
+            public_roots: PublicRoots::Mozilla,
+            tls_min_version: TlsMinVersion::Tls13,
+            idle_timeout: Duration::from_secs(60),
+            idle_per_endpoint_max: 32,
+            idle_max: 4096,
+            connect_timeout: Duration::from_secs(5),
+            resolver: Resolver::System,
+        }
+    }
+}
+
+// === impl TlsMinVersion ===
+
+impl fmt::Display for TlsMinVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
+    }
+}

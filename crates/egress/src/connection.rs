@@ -1,0 +1,273 @@
+//! One connection to a receiver: sends requests, reads answers to a bound.
+//!
+//! **Invariant:** of an answer at most `RESPONSE_HEAD_BYTES_MAX` and `RESPONSE_BODY_BYTES_MAX` are
+//! read; a connection with anything left unread is not used again.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hookseal_domain::delivery::attempt::ConnectionFacts;
+use hookseal_domain::delivery::outcome::RetryAfter;
+use hookseal_domain::limits::{RESPONSE_BODY_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
+use hookseal_domain::time::Timestamp;
+use http::header::RETRY_AFTER;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::time::Instant;
+
+use crate::error::ExchangeError;
+use crate::limits::{CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+use crate::stream::{Answered, PeerStream, Transport};
+
+/// What is sent: all of it is in memory already.
+pub(crate) type RequestBody = Full<Bytes>;
+
+/// A connection to a receiver.
+pub(crate) enum Connection {
+    Http1(Box<Http1>),
+    Http2(Http2),
+}
+
+/// What is the same for all exchanges of one connection.
+#[derive(Clone)]
+pub(crate) struct Session {
+    facts: Arc<ConnectionFacts>,
+    opened_at: Instant,
+    /// When the server's certificate ends; none without TLS.
+    expires_at: Option<Timestamp>,
+}
+
+/// An HTTP/1.1 connection. It has no task of its own: whoever uses it drives it, which saves two
+/// task switches for each exchange.
+pub(crate) struct Http1 {
+    sender: http1::SendRequest<RequestBody>,
+    driver: Driver,
+    answered: Answered,
+    session: Session,
+}
+
+/// The half of an HTTP/1.1 connection that does the reading and writing.
+struct Driver {
+    connection: http1::Connection<TokioIo<PeerStream>, RequestBody>,
+    finished: bool,
+}
+
+/// An HTTP/2 connection, shared by all who send on it. A task of its own drives it and ends when
+/// the last of them is gone.
+#[derive(Clone)]
+pub(crate) struct Http2 {
+    sender: http2::SendRequest<RequestBody>,
+    session: Session,
+}
+
+/// What has come back so far.
+#[derive(Default)]
+pub(crate) struct Answer {
+    /// The head, once it is complete.
+    pub(crate) head: Option<AnswerHead>,
+    /// The first bytes of the body.
+    pub(crate) body: Vec<u8>,
+    /// Whether and why `body` is not the whole body.
+    pub(crate) rest: Rest,
+}
+
+/// What is read of an answer's head.
+pub(crate) struct AnswerHead {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<RetryAfter>,
+}
+
+/// What is with the rest of a body.
+#[derive(Debug, Default)]
+pub(crate) enum Rest {
+    /// Nothing is missing, or nothing has come yet.
+    #[default]
+    None,
+    /// There is more than we read.
+    Unread,
+    /// It did not arrive.
+    Lost(ExchangeError),
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new(facts: ConnectionFacts, expires_at: Option<Timestamp>) -> Self {
+        Self {
+            facts: Arc::new(facts),
+            opened_at: Instant::now(),
+            expires_at,
+        }
+    }
+
+    pub(crate) fn facts(&self) -> Arc<ConnectionFacts> {
+        Arc::clone(&self.facts)
+    }
+
+    /// Whether the connection may be used again. What the certificate proved ends with it.
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        self.opened_at.elapsed() < CONNECTION_AGE_MAX
+            && self.expires_at.is_none_or(|end| now <= end)
+    }
+}
+
+// === impl Http1 ===
+
+impl Http1 {
+    pub(crate) async fn open(transport: Transport, session: Session) -> hyper::Result<Self> {
+        let answered = Answered::default();
+        let io = TokioIo::new(PeerStream::new(transport, answered.clone()));
+        let (sender, connection) = http1::Builder::new()
+            .max_header_size(RESPONSE_HEAD_BYTES_MAX)
+            .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
+            .handshake(io)
+            .await?;
+        let driver = Driver {
+            connection,
+            finished: false,
+        };
+        Ok(Self {
+            sender,
+            driver,
+            answered,
+            session,
+        })
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether a request can be sent now: false once the peer has closed or sent what nobody asked
+    /// for.
+    pub(crate) fn poll_is_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        self.driver.poll(cx);
+        !self.driver.finished && self.sender.is_ready()
+    }
+
+    /// Sends a request and reads the answer. Tells whether the connection can be used again.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<RequestBody>,
+        answer: &mut Answer,
+    ) -> Result<bool, ExchangeError> {
+        self.answered.clear();
+        let response = self.driver.drive(self.sender.send_request(request)).await;
+        let response =
+            response.map_err(|error| ExchangeError::of_request(error, self.answered.is_set()))?;
+        let body = answer.take_head(response);
+        if !body.is_end_stream() {
+            self.driver.drive(answer.read_body(body)).await;
+        }
+        if !matches!(answer.rest, Rest::None) {
+            return Ok(false);
+        }
+        Ok(poll_fn(|cx| Poll::Ready(self.poll_is_ready(cx))).await)
+    }
+}
+
+// === impl Driver ===
+
+impl Driver {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if !self.finished && Pin::new(&mut self.connection).poll(cx).is_ready() {
+            self.finished = true;
+        }
+    }
+
+    /// Moves the connection on until `work`, which waits for it, is done. A connection that ends
+    /// tells whoever waits for it.
+    async fn drive<F: Future>(&mut self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            self.poll(cx);
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+// === impl Http2 ===
+
+impl Http2 {
+    pub(crate) async fn open(transport: Transport, session: Session) -> hyper::Result<Self> {
+        let io = TokioIo::new(PeerStream::new(transport, Answered::default()));
+        let head_bytes_max = u32::try_from(RESPONSE_HEAD_BYTES_MAX).unwrap_or(u32::MAX);
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(head_bytes_max)
+            .handshake(io)
+            .await?;
+        tokio::spawn(async move {
+            // Each exchange reports the end of the connection for itself.
+            let _ended = connection.await;
+        });
+        Ok(Self { sender, session })
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// Sends a request and reads the answer.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<RequestBody>,
+        answer: &mut Answer,
+    ) -> Result<(), ExchangeError> {
+        let response = self.sender.send_request(request).await;
+        let response = response.map_err(|error| ExchangeError::of_request(error, false))?;
+        let body = answer.take_head(response);
+        if !body.is_end_stream() {
+            answer.read_body(body).await;
+        }
+        Ok(())
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn take_head(&mut self, response: Response<Incoming>) -> Incoming {
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| RetryAfter::parse(value.to_str().ok()?));
+        self.head = Some(AnswerHead {
+            status: response.status().as_u16(),
+            retry_after,
+        });
+        response.into_body()
+    }
+
+    async fn read_body(&mut self, mut body: Incoming) {
+        while let Some(frame) = body.frame().await {
+            let mut data = match frame.map(|frame| frame.into_data()) {
+                Ok(Ok(data)) => data,
+                Ok(Err(_trailers)) => continue,
+                Err(error) => {
+                    self.rest = Rest::Lost(ExchangeError::of_request(error, true));
+                    return;
+                }
+            };
+            let room = RESPONSE_BODY_BYTES_MAX.saturating_sub(self.body.len());
+            self.body
+                .extend_from_slice(&data.split_to(room.min(data.len())));
+            if !data.is_empty() {
+                self.rest = Rest::Unread;
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The bounds of this crate that nobody needs to configure, each with its reason.
+
+use std::time::Duration;
+
+/// Most addresses of one answer that are looked at: real services publish fewer.
+pub(crate) const ADDRESSES_MAX: usize = 16;
+/// Most addresses that one attempt connects to, so that each gets a useful share of the time.
+pub(crate) const CONNECTS_MAX: usize = 4;
+/// Longest life of a connection: a changed DNS answer or a replaced certificate is noticed within
+/// it, however busy the endpoint is.
+pub(crate) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
+/// Longest use of one reading of the system's DNS configuration and hosts file, so that changes of
+/// them are noticed.
+pub(crate) const RESOLVER_AGE_MAX: Duration = Duration::from_secs(300);
+/// Most DNS answers that are remembered.
+pub(crate) const DNS_CACHE_ENTRIES_MAX: u64 = 4096;
+/// What an HTTP/2 peer may send on one stream before we read it: no more than a response's body is
+/// read to, so that an endless one costs no more memory.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 16 * 1024;
+/// What an HTTP/2 peer may send on all streams before we read it.
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;

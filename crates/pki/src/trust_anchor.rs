@@ -1,0 +1,147 @@
+//! Which roots a chain may end in (RFC 5280 §6.1.1(d)).
+//!
+//! **Invariant:** everything in a bundle is used or the whole bundle is refused; nothing is
+//! skipped silently.
+
+use rustls_pki_types::pem::{PemObject, SectionKind};
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+
+use crate::certificate::{Certificate, CertificateError};
+
+/// Longest bundle, in bytes: ten times the size of any system's whole list.
+const BUNDLE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A set of roots.
+#[derive(Clone, Debug, Default)]
+pub struct TrustAnchors(Vec<TrustAnchor<'static>>);
+
+/// A bundle of roots can't be used. Entries are counted from 1.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TrustAnchorError {
+    /// Nothing in it.
+    #[error("no certificate in it; it must hold PEM sections \"-----BEGIN CERTIFICATE-----\"")]
+    Empty,
+    /// Too long.
+    #[error("it has {bytes} bytes, more than {BUNDLE_BYTES_MAX}")]
+    TooLong {
+        /// How many bytes it has.
+        bytes: usize,
+    },
+    /// Not PEM.
+    #[error("entry {entry} is not valid PEM: {what}")]
+    Pem {
+        /// Which entry.
+        entry: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// PEM, but something else than a certificate.
+    #[error("entry {entry} is not a certificate but a {kind}")]
+    NotCertificate {
+        /// Which entry.
+        entry: usize,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// No readable certificate.
+    #[error("entry {entry} can't be read: {source}")]
+    Unreadable {
+        /// Which entry.
+        entry: usize,
+        /// Why.
+        source: CertificateError,
+    },
+    /// A certificate that may not issue others.
+    #[error(
+        "entry {entry} ({subject}) is not the certificate of a CA; give the root that issued it"
+    )]
+    NotCa {
+        /// Which entry.
+        entry: usize,
+        /// Whom it was issued to.
+        subject: String,
+    },
+}
+
+// === impl TrustAnchors ===
+
+impl TrustAnchors {
+    /// No root: nothing is trusted.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Roots that were checked by whoever built the list.
+    pub fn from_known(anchors: &[TrustAnchor<'static>]) -> Self {
+        Self(anchors.to_vec())
+    }
+
+    /// These roots and those of a PEM bundle.
+    pub fn with_pem(mut self, bundle: &[u8]) -> Result<Self, TrustAnchorError> {
+        if bundle.len() > BUNDLE_BYTES_MAX {
+            let bytes = bundle.len();
+            return Err(TrustAnchorError::TooLong { bytes });
+        }
+        let before = self.0.len();
+        let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(bundle);
+        for (entry, section) in (1..).zip(sections) {
+            let (kind, der) = section.map_err(|error| TrustAnchorError::Pem {
+                entry,
+                what: error.to_string(),
+            })?;
+            self.0.push(anchor(entry, kind, der)?);
+        }
+        if self.0.len() == before {
+            return Err(TrustAnchorError::Empty);
+        }
+        Ok(self)
+    }
+
+    /// Whether nothing is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[TrustAnchor<'static>] {
+        &self.0
+    }
+}
+
+fn anchor(
+    entry: usize,
+    kind: SectionKind,
+    der: Vec<u8>,
+) -> Result<TrustAnchor<'static>, TrustAnchorError> {
+    if kind != SectionKind::Certificate {
+        let kind = kind_name(kind);
+        return Err(TrustAnchorError::NotCertificate { entry, kind });
+    }
+    let unreadable = |source| TrustAnchorError::Unreadable { entry, source };
+    let certificate = Certificate::parse(&der).map_err(unreadable)?;
+    if !certificate.is_ca() {
+        return Err(TrustAnchorError::NotCa {
+            entry,
+            subject: certificate.subject().to_owned(),
+        });
+    }
+    webpki::anchor_from_trusted_cert(&CertificateDer::from(der))
+        .map(|anchor| anchor.to_owned())
+        .map_err(|_| unreadable(CertificateError::Malformed))
+}
+
+fn kind_name(kind: SectionKind) -> &'static str {
+    match kind {
+        SectionKind::PublicKey => "public key",
+        SectionKind::RsaPrivateKey | SectionKind::PrivateKey | SectionKind::EcPrivateKey => {
+            "private key, which must not be here"
+        }
+        SectionKind::Crl => "revocation list",
+        SectionKind::Csr => "certificate request",
+        _ => "PEM section of another kind",
+    }
+}
