@@ -1,4 +1,4 @@
-//! Reads the wall clock, the one clock that all processes of a run share. It never decides anything.
+//! Reads the wall clock, the one clock that all processes of a run share. It decides nothing.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

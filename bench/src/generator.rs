@@ -1,7 +1,7 @@
 //! The load generator: kept connections, one request at a time on each, one thread for all.
 //!
 //! A burst sends as fast as it is answered. A steady load keeps its schedule whatever the answers
-//! do, and every latency counts from the time at which a request was due, not from when it was sent.
+//! do, and every latency counts from when a request was due, not from when it was sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +22,8 @@ use crate::quantile::Sorted;
 
 /// Time for the schedule's thread to get going before the first request is due.
 const START_DELAY_NS: u64 = 50_000_000;
-/// Requests that may wait for a free connection; the schedule waits beyond that, the due times do not.
+/// Requests that may wait for a free connection. Beyond that the schedule waits, the due times do
+/// not.
 const QUEUE_MAX: usize = 4096;
 
 /// What is sent.

@@ -1,4 +1,4 @@
-//! A helper process (receiver or relay): one JSON line with its port, then one JSON answer per question.
+//! A helper process (receiver or relay): prints its port, then one JSON answer per question.
 //! It ends when its standard input does, so it can never outlive the benchmark.
 
 use std::io::{BufRead, BufReader, Lines, Write};

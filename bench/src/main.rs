@@ -1,4 +1,6 @@
-//! The published benchmark: load generator, receivers, report. It never links the server: it starts its binary.
+//! The published benchmark: load generator, receivers, report.
+//!
+//! It never links the server: it starts its binary, as an operator would.
 
 mod clock;
 mod connection;

@@ -1,4 +1,4 @@
-//! The payload of a benchmark message: its number and due time in front of an invoice: 600 bytes in all.
+//! The payload of a benchmark message: its number, its due time and an invoice, 600 bytes in all.
 //!
 //! Both fields are of fixed width, so that the receiver can tell every changed byte from the one
 //! comparison that it can afford on each arrival.

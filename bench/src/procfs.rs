@@ -43,7 +43,7 @@ pub(crate) fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     Ok(TICK * u32::try_from(ticks)?)
 }
 
-/// Waits until a process has nothing more to do, so that work behind the last delivery is counted too.
+/// Waits until a process has nothing more to do, so that work behind the last delivery counts too.
 pub(crate) async fn settle(pid: u32) -> anyhow::Result<()> {
     let mut before = cpu_time(pid)?;
     for _ in 0..SETTLE_PERIODS_MAX {

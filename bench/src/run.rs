@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::ValueEnum;
+use clap::{ValueEnum, value_parser};
 
 use crate::quantile::median;
 use crate::report::{Pair, Report, ScenarioResult};
@@ -32,12 +32,19 @@ pub(crate) struct Run {
     scenario: Vec<Scenarios>,
     /// Deliveries of a burst: messages times endpoints
     #[arg(long, value_name = "N", default_value_t = BURST_DELIVERIES)]
+    #[arg(value_parser = value_parser!(u32).range(1..=10_000_000))]
     messages: u32,
     /// Length of a steady run
     #[arg(long, value_name = "N", default_value_t = STEADY_SECONDS)]
+    #[arg(value_parser = value_parser!(u32).range(1..=3600))]
     seconds: u32,
+    /// Rounds of each comparison; figures are medians
+    #[arg(long, value_name = "N", default_value_t = ROUNDS)]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    rounds: u16,
     /// Connections of the load generator
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
     connections: u16,
     /// A tenth of everything, one round, no waiting for an idle machine: to see that it works
     #[arg(long)]
@@ -118,7 +125,7 @@ impl Run {
     async fn compare(&self, bench: &Bench, scenario: Scenario) -> anyhow::Result<ScenarioResult> {
         let load = scenario.load(self.size());
         let mut rounds = Vec::new();
-        for _ in 0..if self.quick { 1 } else { ROUNDS } {
+        for _ in 0..if self.quick { 1 } else { self.rounds } {
             let mut round = vec![
                 bench.run(Contender::Bare, load, &[]).await?,
                 bench.run(Contender::Relay, load, &[]).await?,

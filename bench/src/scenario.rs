@@ -1,7 +1,7 @@
 //! The scenarios: what is sent, to how many endpoints, over which transport.
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::generator::{Pace, Volume};
 
@@ -13,8 +13,7 @@ const HEALTHY_ENDPOINTS: u16 = 100;
 const HEALTHY_PER_SECOND: u32 = 10;
 
 /// A named benchmark.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Scenario {
     /// As fast as it goes to one plain endpoint
     #[value(name = "burst-plain-1")]
@@ -84,10 +83,21 @@ impl Scenario {
         }
     }
 
+    /// Whether throughput is what it is about; the throughput of a steady load is given.
+    pub(crate) fn is_burst(self) -> bool {
+        !matches!(self, Self::Steady500 | Self::DeadEndpoint)
+    }
+
     /// Its name on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+impl Serialize for Scenario {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name())
     }
 }
 

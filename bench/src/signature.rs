@@ -1,4 +1,5 @@
-//! Standard Webhooks `v1` signatures, written apart from the server's so that neither can excuse the other.
+//! Standard Webhooks `v1` signatures, written apart from the server's so that neither excuses the
+//! other. Never a check of anything but the benchmark's own keys.
 
 use std::fmt;
 
@@ -23,7 +24,8 @@ pub(crate) fn endpoint_secret(endpoint: u16) -> String {
     format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes))
 }
 
-/// The keys of endpoints 0 to `count` - 1. They differ, so that a delivery signed for another endpoint is noticed.
+/// The keys of endpoints 0 to `count` - 1. They differ, so that a delivery signed for another
+/// endpoint is noticed.
 pub(crate) fn endpoint_keys(count: u16) -> anyhow::Result<Vec<SigningKey>> {
     (0..count)
         .map(|endpoint| SigningKey::parse(&endpoint_secret(endpoint)))

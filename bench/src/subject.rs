@@ -1,4 +1,5 @@
-//! The server under test: started on a fresh data directory, set up through its API, ended by process id.
+//! The server under test: started on a fresh data directory, set up through its API, ended by its
+//! process id. Nothing is configured but what lets it reach receivers on this machine.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

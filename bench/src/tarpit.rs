@@ -1,5 +1,5 @@
-//! An endpoint whose connect hangs: a listener whose queue is full and from which nothing is accepted.
-//! Linux drops a connection request that finds the queue full, so the caller hears nothing at all.
+//! An endpoint whose connect hangs: a listener with a full queue that never accepts. Linux drops a
+//! connection request that finds the queue full, so the caller hears nothing at all.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! TLS of the benchmark: a certificate authority made on the spot, the receiver's side and the sender's.
+//! TLS of the benchmark: an authority made on the spot, the receiver's side and the sender's.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -24,7 +24,8 @@ const IDLE_SHARE_MIN: f64 = 0.8;
 const IDLE_WITHIN: Duration = Duration::from_secs(60);
 /// How often the receiver is asked how far it is.
 const POLL: Duration = Duration::from_millis(50);
-/// Nothing new for this long: what is missing is lost. Longer than the first steps of a retry schedule.
+/// Nothing new for this long: what is missing is lost. Longer than the first step of the server's
+/// retry schedule.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// Who carries the messages.
@@ -122,7 +123,8 @@ impl Trial {
 // === impl Bench ===
 
 impl Bench {
-    /// Runs one trial. `beside` are endpoints that get every message too and whose deliveries are not looked at.
+    /// Runs one trial. `beside` are URLs of endpoints that get every message too and whose deliveries
+    /// are not looked at.
     pub(crate) async fn run(
         &self,
         contender: Contender,
