@@ -1,0 +1,12 @@
+//! Chains that must pass and chains that must not, made by a certificate authority on the spot.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test code"
+)]
+
+mod authority;
+mod bundles;
+mod chains;
+mod hostile;
