@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::error::ExchangeError;
 use crate::limits::{CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 use crate::stream::{Answered, PeerStream, Transport};
+use crate::target::Origin;
 
 /// What is sent: all of it is in memory already.
 pub(crate) type RequestBody = Full<Bytes>;
@@ -37,6 +38,7 @@ pub(crate) enum Connection {
 /// What is the same for all exchanges of one connection.
 #[derive(Clone)]
 pub(crate) struct Session {
+    origin: Origin,
     facts: Arc<ConnectionFacts>,
     opened_at: Instant,
     /// When the server's certificate ends; none without TLS.
@@ -98,8 +100,13 @@ pub(crate) enum Rest {
 // === impl Session ===
 
 impl Session {
-    pub(crate) fn new(facts: ConnectionFacts, expires_at: Option<Timestamp>) -> Self {
+    pub(crate) fn new(
+        origin: Origin,
+        facts: ConnectionFacts,
+        expires_at: Option<Timestamp>,
+    ) -> Self {
         Self {
+            origin,
             facts: Arc::new(facts),
             opened_at: Instant::now(),
             expires_at,
@@ -114,6 +121,11 @@ impl Session {
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
         self.opened_at.elapsed() < CONNECTION_AGE_MAX
             && self.expires_at.is_none_or(|end| now <= end)
+    }
+
+    /// Whether the connection may be used again for `origin`.
+    pub(crate) fn serves(&self, origin: &Origin, now: Timestamp) -> bool {
+        self.origin == *origin && self.is_fresh(now)
     }
 }
 

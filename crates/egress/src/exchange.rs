@@ -188,7 +188,7 @@ impl Inner {
     ) -> Result<(), ExchangeError> {
         let target = Arc::clone(&request.target);
         let route = target.route()?;
-        if let Some(connection) = self.pool.take(key, (self.clock)()).await {
+        if let Some(connection) = self.pool.take(key, &route.origin, (self.clock)()).await {
             let copy = request.clone();
             match self.send(key, connection, route, copy, progress).await {
                 // The peer closed it while we took it: it has seen nothing, or not answered at
@@ -237,14 +237,14 @@ impl Inner {
     ) -> Result<Connection, ExchangeError> {
         // Plain HTTP is HTTP/1.1: never shared.
         let mut _opening = None;
-        if route.scheme == Scheme::Tls {
+        if route.origin.scheme == Scheme::Tls {
             match self.pool.admit(key) {
                 Admission::Free => {}
                 Admission::First(opening) => _opening = Some(opening),
                 Admission::Wait(mut done) => {
                     // An error means that the opener is done: with success or without.
                     let _done = done.changed().await;
-                    if let Some(shared) = self.pool.shared(key, (self.clock)()) {
+                    if let Some(shared) = self.pool.shared(key, &route.origin, (self.clock)()) {
                         return Ok(Connection::Http2(shared));
                     }
                 }
@@ -264,8 +264,8 @@ impl Inner {
         progress.stage = Stage::Connecting;
         let (tcp, peer) = connect::connect(&addresses, self.connect_timeout).await?;
         progress.facts.remote_ip = Some(peer.ip());
-        if route.scheme == Scheme::Plain {
-            let session = progress.session("HTTP/1.1", None);
+        if route.origin.scheme == Scheme::Plain {
+            let session = progress.session(route, "HTTP/1.1", None);
             return open_http1(Transport::Plain(tcp), session).await;
         }
         progress.stage = Stage::Handshaking;
@@ -275,10 +275,10 @@ impl Inner {
         progress.facts.tls = Some(tls::facts(tls_session, &chain));
         let expires_at = Some(tls::expires_at(&chain));
         if tls_session.alpn_protocol() == Some(ALPN_HTTP2) {
-            let session = progress.session("HTTP/2", expires_at);
+            let session = progress.session(route, "HTTP/2", expires_at);
             open_http2(Transport::Tls(Box::new(stream)), session).await
         } else {
-            let session = progress.session("HTTP/1.1", expires_at);
+            let session = progress.session(route, "HTTP/1.1", expires_at);
             open_http1(Transport::Tls(Box::new(stream)), session).await
         }
     }
@@ -298,15 +298,14 @@ impl Inner {
         let mut refused = Vec::new();
         for ip in addresses {
             let addr = SocketAddr::new(ip, route.port);
-            match self.address_policy.screen(addr, route.scheme) {
+            match self.address_policy.screen(addr, route.origin.scheme) {
                 Ok(addr) => screened.push(addr),
                 Err(denied) => refused.push(denied),
             }
         }
-        let name_of = |reason: &str| reason.to_owned();
         progress.facts.refused = refused
             .iter()
-            .map(|denied| (denied.ip, name_of(denied.reason.as_str())))
+            .map(|denied| (denied.ip, denied.reason.as_str().to_owned()))
             .collect();
         if screened.is_empty() {
             return Err(Blocked(refused).into());
@@ -332,7 +331,7 @@ async fn open_http2(transport: Transport, session: Session) -> Result<Connection
 fn http1_request(route: &Route, request: DeliveryRequest) -> Request<RequestBody> {
     let mut message = post(request);
     *message.uri_mut() = route.origin_form.clone();
-    let host = route.host_header.clone();
+    let host = route.origin.authority.clone();
     message.headers_mut().insert(HOST, host);
     message
 }
@@ -359,9 +358,14 @@ fn post(request: DeliveryRequest) -> Request<RequestBody> {
 // === impl Progress ===
 
 impl Progress {
-    fn session(&mut self, http_version: &str, expires_at: Option<Timestamp>) -> Session {
+    fn session(
+        &mut self,
+        route: &Route,
+        http_version: &str,
+        expires_at: Option<Timestamp>,
+    ) -> Session {
         self.facts.http_version = Some(http_version.to_owned());
-        Session::new(self.facts.clone(), expires_at)
+        Session::new(route.origin.clone(), self.facts.clone(), expires_at)
     }
 
     fn conclude(&self, result: Result<(), ExchangeError>) -> (Reply, Option<String>) {

@@ -1,7 +1,7 @@
 //! Connections that are kept for the next request.
 //!
-//! **Invariant:** a connection is used only for the endpoint and the generation it was opened for;
-//! two endpoints never share one, whatever their hosts.
+//! **Invariant:** a connection is used only for the endpoint, the generation and the origin it was
+//! opened for; two endpoints never share one, whatever their hosts.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Http1, Http2};
+use crate::target::Origin;
 
 /// Whose connections.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,22 +97,27 @@ impl Pool {
     }
 
     /// A kept connection that can be used at once: the shared one, or the one used last.
-    pub(crate) async fn take(&self, key: Key, now: Timestamp) -> Option<Connection> {
+    pub(crate) async fn take(
+        &self,
+        key: Key,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Option<Connection> {
         loop {
-            let mut connection = match self.pop(key, now)? {
+            let mut connection = match self.pop(key, origin, now)? {
                 Connection::Http2(shared) => return Some(Connection::Http2(shared)),
                 Connection::Http1(connection) => connection,
             };
             let ready = poll_fn(|cx| Poll::Ready(connection.poll_is_ready(cx))).await;
-            if ready && connection.session().is_fresh(now) {
+            if ready && connection.session().serves(origin, now) {
                 return Some(Connection::Http1(connection));
             }
         }
     }
 
     /// The shared connection.
-    pub(crate) fn shared(&self, key: Key, now: Timestamp) -> Option<Http2> {
-        self.with_slot(key, |slot| self.shared_of(slot, now))?
+    pub(crate) fn shared(&self, key: Key, origin: &Origin, now: Timestamp) -> Option<Http2> {
+        self.with_slot(key, |slot| self.shared_of(slot, origin, now))?
     }
 
     /// Keeps an unused connection for the next request, if there is room.
@@ -206,9 +212,9 @@ impl Pool {
         self.uncount(slots.values().map(Slot::kept).sum());
     }
 
-    fn pop(&self, key: Key, now: Timestamp) -> Option<Connection> {
+    fn pop(&self, key: Key, origin: &Origin, now: Timestamp) -> Option<Connection> {
         self.with_slot(key, |slot| {
-            if let Some(shared) = self.shared_of(slot, now) {
+            if let Some(shared) = self.shared_of(slot, origin, now) {
                 return Some(Connection::Http2(shared));
             }
             let kept = slot.idle.pop()?;
@@ -217,9 +223,9 @@ impl Pool {
         })?
     }
 
-    fn shared_of(&self, slot: &mut Slot, now: Timestamp) -> Option<Http2> {
+    fn shared_of(&self, slot: &mut Slot, origin: &Origin, now: Timestamp) -> Option<Http2> {
         let kept = slot.shared.as_mut()?;
-        if !kept.connection.is_open() || !kept.connection.session().is_fresh(now) {
+        if !kept.connection.is_open() || !kept.connection.session().serves(origin, now) {
             self.drop_shared(slot);
             return None;
         }

@@ -27,16 +27,23 @@ pub(crate) enum BadTarget {
 /// The parts of a usable URL.
 #[derive(Clone)]
 pub(crate) struct Route {
-    pub(crate) scheme: Scheme,
+    pub(crate) origin: Origin,
     pub(crate) host: RouteHost,
     pub(crate) port: u16,
     /// The name that the certificate has to be valid for, and the one that SNI tells.
     pub(crate) server_name: ServerName<'static>,
-    pub(crate) host_header: HeaderValue,
     /// Path and query: the request target of HTTP/1.1.
     pub(crate) origin_form: Uri,
     /// The whole URL: HTTP/2 takes `:scheme` and `:authority` from it.
     pub(crate) absolute_form: Uri,
+}
+
+/// What a connection is for: scheme, host and port (RFC 6454).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Origin {
+    pub(crate) scheme: Scheme,
+    /// Host, and port where it is not the scheme's own: the `Host` header.
+    pub(crate) authority: HeaderValue,
 }
 
 /// What a URL names its server by.
@@ -87,11 +94,13 @@ impl Route {
             .build()
             .map_err(|_| BadTarget::Uri)?;
         Ok(Self {
-            scheme: url.scheme(),
+            origin: Origin {
+                scheme: url.scheme(),
+                authority: HeaderValue::try_from(authority).map_err(|_| BadTarget::Uri)?,
+            },
             host,
             port: url.port(),
             server_name,
-            host_header: HeaderValue::try_from(authority).map_err(|_| BadTarget::Uri)?,
             origin_form: path.parse().map_err(|_| BadTarget::Uri)?,
             absolute_form,
         })
@@ -102,7 +111,7 @@ impl Route {
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Route")
-            .field("scheme", &self.scheme)
+            .field("scheme", &self.origin.scheme)
             .field("host", &self.host)
             .field("port", &self.port)
             .finish_non_exhaustive()
@@ -122,7 +131,7 @@ mod tests {
     #[test]
     fn parts() {
         let route = route("https://Example.com:8443/a b?x=`1|2`").unwrap();
-        assert_eq!(route.host_header, "example.com:8443");
+        assert_eq!(route.origin.authority, "example.com:8443");
         assert_eq!(route.origin_form, "/a%20b?x=`1|2`");
         assert_eq!(
             route.absolute_form,

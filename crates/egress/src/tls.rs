@@ -13,6 +13,7 @@ use hookseal_domain::time::Timestamp;
 use hookseal_pki::trust_anchor::TrustAnchors;
 use hookseal_pki::verify::VerifiedChain;
 use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
@@ -106,9 +107,8 @@ impl TlsClient {
             Arc::clone(&self.provider),
         ));
         let mut config = self.base.clone();
-        config
-            .dangerous()
-            .set_certificate_verifier(Arc::clone(&verifier) as _);
+        let judge: Arc<dyn ServerCertVerifier> = Arc::<Verifier>::clone(&verifier);
+        config.dangerous().set_certificate_verifier(judge);
         let connector = TlsConnector::from(Arc::new(config));
         let shaken = connector.connect(server_name, tcp).await;
         match (shaken, verifier.take_verdict()) {

@@ -1,10 +1,5 @@
 //! Chains that must pass and chains that must not, made by a certificate authority on the spot.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "test code"
-)]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 mod authority;
 mod bundles;

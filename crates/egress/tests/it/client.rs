@@ -1,0 +1,143 @@
+//! What the tests send with.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
+use hookseal_domain::delivery::outcome::{FailureKind, Reply};
+use hookseal_domain::endpoint::url::EndpointUrl;
+use hookseal_domain::id::EndpointId;
+use hookseal_domain::time::Timestamp;
+use hookseal_egress::{
+    DeliveryRequest, Egress, EgressConfig, Exchanged, PublicRoots, Resolver, Target,
+};
+use http::HeaderMap;
+
+/// 2026-11-23T00:00:00Z.
+pub(crate) const NOW_MILLIS: i64 = 1_795_392_000_000;
+
+/// A client for tests: loopback is allowed, `hooks.test` is this machine.
+pub(crate) struct Client {
+    pub(crate) egress: Egress,
+    now_millis: Arc<AtomicI64>,
+    generation: u64,
+    timeout: Duration,
+}
+
+impl Client {
+    pub(crate) fn plain() -> Self {
+        Self::with(config())
+    }
+
+    /// Trusts one authority and no other.
+    pub(crate) fn trusting(root_pem: &str) -> Self {
+        Self::with(EgressConfig {
+            extra_roots_pem: Some(root_pem.as_bytes().to_vec()),
+            public_roots: PublicRoots::None,
+            ..config()
+        })
+    }
+
+    pub(crate) fn with(config: EgressConfig) -> Self {
+        let now_millis = Arc::new(AtomicI64::new(NOW_MILLIS));
+        let clock = Arc::clone(&now_millis);
+        let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
+        Self {
+            egress: Egress::new(config, Arc::new(clock)).unwrap(),
+            now_millis,
+            generation: 1,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// With a deadline that a test can wait for.
+    pub(crate) fn impatient(self) -> Self {
+        Self {
+            timeout: Duration::from_millis(300),
+            ..self
+        }
+    }
+
+    pub(crate) fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    pub(crate) fn set_now(&self, time: &str) {
+        let millis = Timestamp::parse_rfc3339(time).unwrap().as_millis();
+        self.now_millis.store(millis, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn post(&self, url: &str) -> Exchanged {
+        self.post_as(EndpointId::from_raw(7), url).await
+    }
+
+    pub(crate) async fn post_as(&self, endpoint: EndpointId, url: &str) -> Exchanged {
+        let body = Bytes::from_static(b"{\"a\": 1}");
+        self.post_body(endpoint, url, body).await
+    }
+
+    pub(crate) async fn post_body(
+        &self,
+        endpoint: EndpointId,
+        url: &str,
+        body: Bytes,
+    ) -> Exchanged {
+        let url = EndpointUrl::parse(url).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("webhook-id", "msg_1".parse().unwrap());
+        let request = DeliveryRequest {
+            endpoint,
+            generation: self.generation,
+            target: Arc::new(Target::new(&url)),
+            headers,
+            body,
+            timeout: self.timeout,
+        };
+        let exchanged = self.egress.exchange(request).await;
+        let limit = self.timeout + Duration::from_secs(5);
+        assert!(exchanged.duration < limit, "{exchanged:?}");
+        exchanged
+    }
+}
+
+/// Loopback is allowed, also without TLS.
+pub(crate) fn config() -> EgressConfig {
+    let loopback: IpAddr = "127.0.0.1".parse().unwrap();
+    EgressConfig {
+        address_policy: AddressPolicy {
+            allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            plain_http: PlainHttp::AllowedNetworks,
+        },
+        resolver: Resolver::fixed([("hooks.test", vec![loopback])]),
+        ..EgressConfig::default()
+    }
+}
+
+/// The answer had this status.
+#[track_caller]
+pub(crate) fn check_status(exchanged: &Exchanged, expect: u16) {
+    let got = match exchanged.reply {
+        Reply::Response { status, .. } => Some(status),
+        Reply::Failure(_) => None,
+    };
+    assert_eq!(got, Some(expect), "{exchanged:?}");
+}
+
+/// There was no answer; the reason holds these words.
+#[track_caller]
+pub(crate) fn check_failure(exchanged: &Exchanged, expect: FailureKind, words: &[&str]) {
+    assert_eq!(exchanged.reply, Reply::Failure(expect), "{exchanged:?}");
+    check_reason(exchanged, words);
+}
+
+/// The reason holds these words.
+#[track_caller]
+pub(crate) fn check_reason(exchanged: &Exchanged, words: &[&str]) {
+    let reason = exchanged.reason.as_deref().unwrap_or_default();
+    for word in words {
+        assert!(reason.contains(word), "{word:?} is not in {reason:?}");
+    }
+}

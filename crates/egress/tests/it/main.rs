@@ -1,0 +1,10 @@
+//! Exchanges with receivers of every sort, good and hostile, all on this machine.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod addresses;
+mod client;
+mod hostile;
+mod http1;
+mod http2;
+mod server;
+mod tls;
