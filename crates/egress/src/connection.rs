@@ -97,6 +97,17 @@ pub(crate) enum Rest {
     Lost(ExchangeError),
 }
 
+// === impl Connection ===
+
+impl Connection {
+    pub(crate) fn session(&self) -> &Session {
+        match self {
+            Self::Http1(connection) => &connection.session,
+            Self::Http2(connection) => &connection.session,
+        }
+    }
+}
+
 // === impl Session ===
 
 impl Session {
@@ -113,8 +124,13 @@ impl Session {
         }
     }
 
-    pub(crate) fn facts(&self) -> Arc<ConnectionFacts> {
-        Arc::clone(&self.facts)
+    pub(crate) fn facts(&self) -> &ConnectionFacts {
+        &self.facts
+    }
+
+    /// Whether both are of the same connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.facts, &other.facts)
     }
 
     /// Whether the connection may be used again. What the certificate proved ends with it.

@@ -5,51 +5,27 @@
 //! answers; nothing follows them.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookseal_domain::address_policy::{AddressPolicy, ScreenedAddr};
 use hookseal_domain::delivery::attempt::ConnectionFacts;
 use hookseal_domain::delivery::outcome::{FailureKind, Reply};
-use hookseal_domain::endpoint::url::Scheme;
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 use hookseal_domain::time::Timestamp;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, Version};
 use http_body_util::Full;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::error::Elapsed;
 
-use crate::config::{EgressConfig, EgressConfigError};
-use crate::connect;
-use crate::connection::{Answer, Connection, Http1, Http2, RequestBody, Rest, Session};
-use crate::error::{Blocked, ExchangeError, reason};
-use crate::pool::{Admission, Key, Pool, PoolLimits};
-use crate::resolve::Names;
-use crate::stream::Transport;
-use crate::target::{Route, RouteHost, Target};
-use crate::tls::{self, ALPN_HTTP2, TlsClient};
-
-/// Tells the time.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Sends requests to receivers. A clone is the same one.
-#[derive(Clone)]
-pub struct Egress(Arc<Inner>);
-
-struct Inner {
-    address_policy: AddressPolicy,
-    connect_timeout: Duration,
-    names: Names,
-    tls: TlsClient,
-    pool: Arc<Pool>,
-    clock: Clock,
-}
+use crate::connection::{Answer, AnswerHead, RequestBody, Rest, Session};
+use crate::error::{ExchangeError, reason};
+use crate::limits::REASON_CHARS_MAX;
+use crate::target::{Route, Target};
 
 /// One attempt to be made: a POST.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DeliveryRequest {
     /// Whose connections may be used.
     pub endpoint: EndpointId,
@@ -66,7 +42,7 @@ pub struct DeliveryRequest {
 }
 
 /// One attempt that was made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Exchanged {
     /// What came back.
     pub reply: Reply,
@@ -81,20 +57,19 @@ pub struct Exchanged {
 }
 
 /// What is known so far; outlives an attempt that the deadline cuts off.
-#[derive(Default)]
-struct Progress {
-    stage: Stage,
+pub(crate) struct Progress {
+    timeout: Duration,
+    pub(crate) stage: Stage,
     /// The connection that is used.
-    session: Option<Session>,
+    pub(crate) session: Option<Session>,
     /// What is known before there is one.
-    facts: ConnectionFacts,
-    answer: Answer,
+    pub(crate) facts: ConnectionFacts,
+    pub(crate) answer: Answer,
 }
 
 /// How far an attempt has come.
-#[derive(Clone, Copy, Debug, Default)]
-enum Stage {
-    #[default]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stage {
     Waiting,
     Resolving,
     Connecting,
@@ -102,263 +77,77 @@ enum Stage {
     Exchanging,
 }
 
-// === impl Egress ===
+// === impl DeliveryRequest ===
 
-impl Egress {
-    /// Prepares everything that needs no network. Fails if what the operator demands can't be had.
-    pub fn new(config: EgressConfig, clock: Clock) -> Result<Self, EgressConfigError> {
-        let tls = TlsClient::new(&config, Arc::clone(&clock))?;
-        let limits = PoolLimits {
-            per_endpoint_max: config.idle_per_endpoint_max,
-            total_max: config.idle_max,
-            idle_timeout: config.idle_timeout,
-        };
-        Ok(Self(Arc::new(Inner {
-            address_policy: config.address_policy,
-            connect_timeout: config.connect_timeout,
-            names: Names::new(config.resolver),
-            tls,
-            pool: Arc::new(Pool::new(limits)),
-            clock,
-        })))
+impl DeliveryRequest {
+    pub(crate) fn into_http1(self, route: &Route) -> Request<RequestBody> {
+        let mut message = self.into_post();
+        *message.uri_mut() = route.origin_form.clone();
+        let host = route.origin.authority.clone();
+        message.headers_mut().insert(HOST, host);
+        message
     }
 
-    /// Makes one attempt. Whatever happens is in the result, and it happens within the request's
-    /// timeout.
-    pub async fn exchange(&self, request: DeliveryRequest) -> Exchanged {
-        let began = Instant::now();
-        let key = Key {
-            endpoint: request.endpoint,
-            generation: request.generation,
-        };
-        let timeout = request.timeout;
-        let mut progress = Progress::default();
-        let attempt = self.0.attempt(key, request, &mut progress);
-        let (reply, reason) = match timeout_at(began + timeout, attempt).await {
-            Ok(result) => progress.conclude(result),
-            Err(_) => {
-                self.0.pool.distrust_shared(key);
-                progress.conclude_late(timeout)
-            }
-        };
-        Exchanged {
-            reply,
-            reason,
-            body: Bytes::from(progress.answer.body),
-            connection: match progress.session {
-                Some(session) => (*session.facts()).clone(),
-                None => progress.facts,
-            },
-            duration: began.elapsed(),
+    pub(crate) fn into_http2(self, route: &Route) -> Request<RequestBody> {
+        let mut message = self.into_post();
+        *message.uri_mut() = route.absolute_form.clone();
+        *message.version_mut() = Version::HTTP_2;
+        message.headers_mut().remove(HOST);
+        message
+    }
+
+    fn into_post(self) -> Request<RequestBody> {
+        let mut message = Request::new(Full::new(self.body));
+        *message.method_mut() = Method::POST;
+        *message.headers_mut() = self.headers;
+        // How the message is framed is nobody's business but hyper's.
+        for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+            message.headers_mut().remove(name);
         }
-    }
-
-    /// Closes the unused connections of an endpoint that was changed or deleted.
-    pub fn forget(&self, endpoint: EndpointId) {
-        self.0.pool.forget(endpoint);
-    }
-
-    /// Closes connections that were unused for too long or that the peer has closed. To be called
-    /// every few seconds.
-    pub fn sweep(&self) {
-        self.0.pool.sweep((self.0.clock)());
-    }
-
-    /// Closes all unused connections and keeps none from now on. Attempts that are being made go
-    /// on.
-    pub fn shutdown(&self) {
-        self.0.pool.shut_down();
+        message
     }
 }
 
-impl fmt::Debug for Egress {
+/// Without what is sent.
+impl fmt::Debug for DeliveryRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Egress").finish_non_exhaustive()
+        f.debug_struct("DeliveryRequest")
+            .field("endpoint", &self.endpoint)
+            .field("generation", &self.generation)
+            .field("target", &self.target)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
-// === impl Inner ===
-
-impl Inner {
-    async fn attempt(
-        &self,
-        key: Key,
-        request: DeliveryRequest,
-        progress: &mut Progress,
-    ) -> Result<(), ExchangeError> {
-        let target = Arc::clone(&request.target);
-        let route = target.route()?;
-        if let Some(connection) = self.pool.take(key, &route.origin, (self.clock)()).await {
-            let copy = request.clone();
-            match self.send(key, connection, route, copy, progress).await {
-                // The peer closed it while we took it: it has seen nothing, or not answered at
-                // all. Deliveries are at-least-once anyway. A second connection settles it.
-                Err(error) if error.is_stale_connection() => {}
-                result => return result,
-            }
-        }
-        *progress = Progress::default();
-        let connection = self.open_or_join(key, route, progress).await?;
-        self.send(key, connection, route, request, progress).await
+/// Without what was received.
+impl fmt::Debug for Exchanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchanged")
+            .field("reply", &self.reply)
+            .field("reason", &self.reason)
+            .field("body_bytes", &self.body.len())
+            .field("connection", &self.connection)
+            .field("duration", &self.duration)
+            .finish()
     }
-
-    async fn send(
-        &self,
-        key: Key,
-        connection: Connection,
-        route: &Route,
-        request: DeliveryRequest,
-        progress: &mut Progress,
-    ) -> Result<(), ExchangeError> {
-        progress.stage = Stage::Exchanging;
-        match connection {
-            Connection::Http1(mut connection) => {
-                progress.session = Some(connection.session().clone());
-                let request = http1_request(route, request);
-                if connection.exchange(request, &mut progress.answer).await? {
-                    self.pool.keep(key, connection);
-                }
-            }
-            Connection::Http2(mut connection) => {
-                progress.session = Some(connection.session().clone());
-                let request = http2_request(route, request);
-                connection.exchange(request, &mut progress.answer).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A new connection, or the shared one that somebody else is opening.
-    async fn open_or_join(
-        &self,
-        key: Key,
-        route: &Route,
-        progress: &mut Progress,
-    ) -> Result<Connection, ExchangeError> {
-        // Plain HTTP is HTTP/1.1: never shared.
-        let mut _opening = None;
-        if route.origin.scheme == Scheme::Tls {
-            match self.pool.admit(key) {
-                Admission::Free => {}
-                Admission::First(opening) => _opening = Some(opening),
-                Admission::Wait(mut done) => {
-                    // An error means that the opener is done: with success or without.
-                    let _done = done.changed().await;
-                    if let Some(shared) = self.pool.shared(key, &route.origin, (self.clock)()) {
-                        return Ok(Connection::Http2(shared));
-                    }
-                }
-            }
-        }
-        let connection = self.open(route, progress).await?;
-        self.pool.opened(key, &connection);
-        Ok(connection)
-    }
-
-    async fn open(
-        &self,
-        route: &Route,
-        progress: &mut Progress,
-    ) -> Result<Connection, ExchangeError> {
-        let addresses = self.addresses(route, progress).await?;
-        progress.stage = Stage::Connecting;
-        let (tcp, peer) = connect::connect(&addresses, self.connect_timeout).await?;
-        progress.facts.remote_ip = Some(peer.ip());
-        if route.origin.scheme == Scheme::Plain {
-            let session = progress.session(route, "HTTP/1.1", None);
-            return open_http1(Transport::Plain(tcp), session).await;
-        }
-        progress.stage = Stage::Handshaking;
-        let name = route.server_name.clone();
-        let (stream, chain) = self.tls.handshake(tcp, name).await?;
-        let (_, tls_session) = stream.get_ref();
-        progress.facts.tls = Some(tls::facts(tls_session, &chain));
-        let expires_at = Some(tls::expires_at(&chain));
-        if tls_session.alpn_protocol() == Some(ALPN_HTTP2) {
-            let session = progress.session(route, "HTTP/2", expires_at);
-            open_http2(Transport::Tls(Box::new(stream)), session).await
-        } else {
-            let session = progress.session(route, "HTTP/1.1", expires_at);
-            open_http1(Transport::Tls(Box::new(stream)), session).await
-        }
-    }
-
-    /// The addresses that the policy allows, at least one. The others are noted.
-    async fn addresses(
-        &self,
-        route: &Route,
-        progress: &mut Progress,
-    ) -> Result<Vec<ScreenedAddr>, ExchangeError> {
-        progress.stage = Stage::Resolving;
-        let addresses: Vec<IpAddr> = match &route.host {
-            RouteHost::Ip(ip) => vec![*ip],
-            RouteHost::Name(name) => self.names.resolve(name).await?,
-        };
-        let mut screened = Vec::with_capacity(addresses.len());
-        let mut refused = Vec::new();
-        for ip in addresses {
-            let addr = SocketAddr::new(ip, route.port);
-            match self.address_policy.screen(addr, route.origin.scheme) {
-                Ok(addr) => screened.push(addr),
-                Err(denied) => refused.push(denied),
-            }
-        }
-        progress.facts.refused = refused
-            .iter()
-            .map(|denied| (denied.ip, denied.reason.as_str().to_owned()))
-            .collect();
-        if screened.is_empty() {
-            return Err(Blocked(refused).into());
-        }
-        Ok(screened)
-    }
-}
-
-async fn open_http1(transport: Transport, session: Session) -> Result<Connection, ExchangeError> {
-    match Http1::open(transport, session).await {
-        Ok(connection) => Ok(Connection::Http1(Box::new(connection))),
-        Err(error) => Err(ExchangeError::of_request(error, false)),
-    }
-}
-
-async fn open_http2(transport: Transport, session: Session) -> Result<Connection, ExchangeError> {
-    match Http2::open(transport, session).await {
-        Ok(connection) => Ok(Connection::Http2(connection)),
-        Err(error) => Err(ExchangeError::of_request(error, false)),
-    }
-}
-
-fn http1_request(route: &Route, request: DeliveryRequest) -> Request<RequestBody> {
-    let mut message = post(request);
-    *message.uri_mut() = route.origin_form.clone();
-    let host = route.origin.authority.clone();
-    message.headers_mut().insert(HOST, host);
-    message
-}
-
-fn http2_request(route: &Route, request: DeliveryRequest) -> Request<RequestBody> {
-    let mut message = post(request);
-    *message.uri_mut() = route.absolute_form.clone();
-    *message.version_mut() = http::Version::HTTP_2;
-    message.headers_mut().remove(HOST);
-    message
-}
-
-fn post(request: DeliveryRequest) -> Request<RequestBody> {
-    let mut message = Request::new(Full::new(request.body));
-    *message.method_mut() = Method::POST;
-    *message.headers_mut() = request.headers;
-    // How the message is framed is nobody's business but hyper's.
-    for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
-        message.headers_mut().remove(name);
-    }
-    message
 }
 
 // === impl Progress ===
 
 impl Progress {
-    fn session(
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            stage: Stage::Waiting,
+            session: None,
+            facts: ConnectionFacts::default(),
+            answer: Answer::default(),
+        }
+    }
+
+    /// Notes that there is a new connection.
+    pub(crate) fn opened(
         &mut self,
         route: &Route,
         http_version: &str,
@@ -368,8 +157,50 @@ impl Progress {
         Session::new(route.origin.clone(), self.facts.clone(), expires_at)
     }
 
-    fn conclude(&self, result: Result<(), ExchangeError>) -> (Reply, Option<String>) {
-        let odd = match &self.answer.rest {
+    /// The connection, if a request was sent on it and nothing came back.
+    pub(crate) fn unanswered(&self) -> Option<&Session> {
+        self.session.as_ref().filter(|_| self.answer.head.is_none())
+    }
+
+    /// Says how it ended; `Err` if the time was up.
+    pub(crate) fn conclude(
+        self,
+        result: Result<Result<(), ExchangeError>, Elapsed>,
+        duration: Duration,
+    ) -> Exchanged {
+        let (without_head, mut reason) = match result {
+            Ok(Ok(())) => (FailureKind::Internal, self.oddity()),
+            Ok(Err(error)) => (error.kind(), Some(reason(&error))),
+            Err(_) => (FailureKind::TimedOut, Some(self.lateness())),
+        };
+        if let Some(reason) = &mut reason {
+            shorten(reason);
+        }
+        let reply = match self.answer.head {
+            Some(AnswerHead {
+                status,
+                retry_after,
+            }) => Reply::Response {
+                status,
+                retry_after,
+            },
+            None => Reply::Failure(without_head),
+        };
+        Exchanged {
+            reply,
+            reason,
+            body: Bytes::from(self.answer.body),
+            connection: match self.session {
+                Some(session) => session.facts().clone(),
+                None => self.facts,
+            },
+            duration,
+        }
+    }
+
+    /// What is odd about an answer.
+    fn oddity(&self) -> Option<String> {
+        match &self.answer.rest {
             Rest::None => None,
             Rest::Unread => Some(format!(
                 "the answer's body is longer than {RESPONSE_BODY_BYTES_MAX} bytes; the rest was \
@@ -379,29 +210,14 @@ impl Progress {
                 "the answer's body did not arrive whole: {}",
                 reason(error)
             )),
-        };
-        match result {
-            Ok(()) => (self.reply(FailureKind::Internal), odd),
-            Err(error) => (Reply::Failure(error.kind()), Some(reason(&error))),
         }
     }
 
-    fn conclude_late(&self, timeout: Duration) -> (Reply, Option<String>) {
-        let ms = timeout.as_millis();
-        let reason = match self.answer.head {
+    fn lateness(&self) -> String {
+        let ms = self.timeout.as_millis();
+        match self.answer.head {
             Some(_) => format!("the answer's body did not arrive whole within {ms} ms"),
             None => format!("no answer within {ms} ms: the time was up {}", self.stage),
-        };
-        (self.reply(FailureKind::TimedOut), Some(reason))
-    }
-
-    fn reply(&self, without_head: FailureKind) -> Reply {
-        match &self.answer.head {
-            Some(head) => Reply::Response {
-                status: head.status,
-                retry_after: head.retry_after,
-            },
-            None => Reply::Failure(without_head),
         }
     }
 }
@@ -415,5 +231,12 @@ impl fmt::Display for Stage {
             Self::Handshaking => "during the TLS handshake",
             Self::Exchanging => "while waiting for the answer",
         })
+    }
+}
+
+/// A peer's words may be part of a reason.
+fn shorten(reason: &mut String) {
+    if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
+        reason.truncate(end);
     }
 }

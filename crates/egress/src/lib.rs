@@ -6,6 +6,7 @@
 //!
 //! [`ScreenedAddr`]: hookseal_domain::address_policy::ScreenedAddr
 
+mod client;
 mod config;
 mod connect;
 mod connection;
@@ -19,7 +20,8 @@ mod target;
 mod tls;
 mod verifier;
 
+pub use client::{Clock, Egress};
 pub use config::{EgressConfig, EgressConfigError, PublicRoots, TlsMinVersion};
-pub use exchange::{Clock, DeliveryRequest, Egress, Exchanged};
+pub use exchange::{DeliveryRequest, Exchanged};
 pub use resolve::Resolver;
 pub use target::Target;

@@ -19,3 +19,8 @@ pub(crate) const DNS_CACHE_ENTRIES_MAX: u64 = 4096;
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 16 * 1024;
 /// What an HTTP/2 peer may send on all streams before we read it.
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Longest wait for a connection that somebody else is opening, in the hope that it can be shared:
+/// longer than a handshake takes, short beside an attempt's deadline.
+pub(crate) const OPENING_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Longest reason, in characters: it is kept with each attempt, and peers have a say in it.
+pub(crate) const REASON_CHARS_MAX: usize = 1000;

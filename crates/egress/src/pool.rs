@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::connection::{Connection, Http1, Http2};
+use crate::connection::{Connection, Http1, Http2, Session};
 use crate::target::Origin;
 
 /// Whose connections.
@@ -173,9 +173,23 @@ impl Pool {
         admission.unwrap_or(Admission::Free)
     }
 
-    /// Stops sharing a connection on which a request timed out: perhaps nobody is there any more.
-    pub(crate) fn distrust_shared(&self, key: Key) {
-        self.with_slot(key, |slot| self.drop_shared(slot));
+    /// Stops sharing a connection that its peer has closed.
+    pub(crate) fn drop_closed(&self, key: Key, session: &Session) {
+        self.with_slot(key, |slot| {
+            if slot.shares(session) {
+                self.drop_shared(slot);
+            }
+        });
+    }
+
+    /// Keeps neither a connection on which a request timed out nor the unused ones:
+    /// perhaps nobody is there any more.
+    pub(crate) fn distrust(&self, key: Key, session: &Session) {
+        self.drop_closed(key, session);
+        let _closing = self.with_slot(key, |slot| {
+            self.uncount(slot.idle.len());
+            std::mem::take(&mut slot.idle)
+        });
     }
 
     /// Closes what is kept for an endpoint.
@@ -290,6 +304,11 @@ impl Slot {
 
     fn kept(&self) -> usize {
         self.idle.len() + usize::from(self.shared.is_some())
+    }
+
+    fn shares(&self, session: &Session) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|kept| kept.connection.session().is_same(session))
     }
 
     /// Takes out what is to be closed.

@@ -91,20 +91,7 @@ impl Names {
     }
 
     async fn resolve_by_system(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        let system = self.system(name)?;
-        // A name with a dot is whole. A search list would ask for names that nobody wrote, and let
-        // whoever owns them receive the data; only a single label can't be meant otherwise.
-        let query = match name.contains('.') && !name.ends_with('.') {
-            true => format!("{name}."),
-            false => name.to_owned(),
-        };
-        match system.resolver.lookup_ip(query).await {
-            Ok(answer) => Ok(answer.iter().take(ADDRESSES_MAX).collect()),
-            Err(error) => Err(match (system.broken, error) {
-                (Some(broken), _) => ResolveError::NotConfigured(name.to_owned(), broken),
-                (None, error) => explain(name, error),
-            }),
-        }
+        self.system(name)?.resolve(name).await
     }
 
     fn system(&self, name: &str) -> Result<System, ResolveError> {
@@ -148,6 +135,22 @@ impl System {
             broken,
         })
     }
+
+    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        // A name with a dot is whole. A search list would ask for names that nobody wrote, and let
+        // whoever owns them receive the data; only a single label can't be meant otherwise.
+        let query = match name.contains('.') && !name.ends_with('.') {
+            true => format!("{name}."),
+            false => name.to_owned(),
+        };
+        match self.resolver.lookup_ip(query).await {
+            Ok(answer) => Ok(answer.iter().take(ADDRESSES_MAX).collect()),
+            Err(error) => Err(match (&self.broken, error) {
+                (Some(broken), _) => ResolveError::NotConfigured(name.to_owned(), broken.clone()),
+                (None, error) => explain(name, error),
+            }),
+        }
+    }
 }
 
 fn without_servers() -> ResolverBuilder<TokioRuntimeProvider> {
@@ -163,4 +166,32 @@ fn tuned(
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.cache_size = DNS_CACHE_ENTRIES_MAX;
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine without DNS still knows its hosts file, and the reason is told for the rest.
+    #[tokio::test]
+    async fn without_name_servers() {
+        let names = Names::new(Resolver::System);
+        *names.system.lock() = Some(System {
+            read_at: Instant::now(),
+            resolver: tuned(without_servers()).build().unwrap(),
+            broken: None,
+        });
+        assert!(!names.resolve("localhost").await.unwrap().is_empty());
+        let error = names.resolve("hooks.example.com").await.unwrap_err();
+        assert!(matches!(error, ResolveError::Failed(..)), "{error:?}");
+
+        let system = names.system.lock().clone().unwrap();
+        let broken = System {
+            broken: Some(NetError::Message("unreadable")),
+            ..system
+        };
+        let error = broken.resolve("hooks.example.com").await.unwrap_err();
+        assert!(matches!(error, ResolveError::NotConfigured(..)));
+        assert!(!broken.resolve("localhost").await.unwrap().is_empty());
+    }
 }

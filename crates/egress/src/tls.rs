@@ -26,9 +26,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::client::Clock;
 use crate::config::{EgressConfig, EgressConfigError, PublicRoots, TlsMinVersion};
 use crate::error::find_cause;
-use crate::exchange::Clock;
 use crate::verifier::Verifier;
 
 /// What ALPN calls HTTP/2.

@@ -201,6 +201,28 @@ async fn tries_a_new_connection_once_only() {
     assert_eq!(server.connections(), 3);
 }
 
+/// What kept one connection from answering has probably taken the others with it.
+#[tokio::test]
+async fn kept_connections_are_not_trusted_after_a_time_out() {
+    let server = Server::start(|mut stream, number| async move {
+        if number <= 2 {
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(OK).await.unwrap();
+            std::future::pending::<()>().await;
+        }
+        serve(stream, OK).await;
+    })
+    .await;
+    let client = Client::plain().impatient();
+    let url = server.url();
+    tokio::join!(client.post(&url), client.post(&url));
+    assert_eq!(server.connections(), 2);
+    check_failure(&client.post(&url).await, FailureKind::TimedOut, &[]);
+    assert_eq!(server.connections(), 2);
+    check_status(&client.post(&url).await, 200);
+    assert_eq!(server.connections(), 3);
+}
+
 #[tokio::test]
 async fn connection_close_is_honoured() {
     let server =

@@ -1,6 +1,7 @@
 //! HTTP/2: one connection for all requests of an endpoint.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,6 +14,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::client::{Client, check_failure, check_reason, check_status};
@@ -87,6 +89,43 @@ async fn another_generation_gets_another_connection() {
     check_status(&client.post(&server.tls_url()).await, 200);
     check_status(&client.post(&server.tls_url()).await, 200);
     assert_eq!(server.connections(), 4);
+}
+
+/// The peer may take its leave at any time (RFC 9113 §6.8): nothing was wrong with the request.
+#[tokio::test]
+async fn a_closed_connection_is_replaced() {
+    let authority = Authority::new();
+    let identity = authority.issue("hooks.test");
+    let acceptor = identity.acceptor(&[b"h2"], rustls::ALL_VERSIONS);
+    let server = Server::start(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let stream = acceptor.accept(stream).await.unwrap();
+            let answered = Arc::new(Notify::new());
+            let notify = Arc::clone(&answered);
+            let service = service_fn(move |_| {
+                notify.notify_one();
+                async { Ok::<_, Infallible>(Response::<Full<Bytes>>::default()) }
+            });
+            let mut connection = pin!(
+                http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+            );
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = answered.notified() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _served = connection.await;
+                }
+            }
+        }
+    })
+    .await;
+    let client = Client::trusting(&authority.pem);
+    for count in 1..=10 {
+        check_status(&client.post(&server.tls_url()).await, 200);
+        assert_eq!(server.connections(), count);
+    }
 }
 
 #[tokio::test]
