@@ -4,6 +4,7 @@
 //! **Invariant:** whatever a peer does costs bounded memory and bounded time.
 
 pub mod authority;
+pub mod inbox;
 pub mod json;
 pub mod limits;
 pub mod transcript;

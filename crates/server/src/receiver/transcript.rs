@@ -1,8 +1,6 @@
 //! How a request is shown to a developer. Whatever a stranger sent is shown so that a terminal
 //! does not obey it.
 
-use std::fmt::Write;
-
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::receiver::Arrival;
@@ -114,16 +112,25 @@ fn cut(text: &str, chars_max: usize) -> String {
     cut
 }
 
-/// Adds a line without control characters, which could drive the terminal.
-fn push_line(text: &mut String, line: &str) {
-    for c in line.chars() {
+/// At most `chars_max` characters of `text`, none of which drives a terminal.
+pub fn printable(text: &str, chars_max: usize) -> String {
+    escape(&cut(text, chars_max))
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
         if is_obeyed(c) {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{}", c.escape_unicode());
+            escaped.extend(c.escape_unicode());
         } else {
-            text.push(c);
+            escaped.push(c);
         }
     }
+    escaped
+}
+
+fn push_line(text: &mut String, line: &str) {
+    text.push_str(&escape(line));
     text.push('\n');
 }
 
