@@ -236,6 +236,7 @@ mod tests {
     #[test]
     fn every_crate_has_a_place() {
         check("crates/new/Cargo.toml", "", &["dependency-cut:1"]);
+        check("crates/server/tests/interop/rust/Cargo.toml", "", &[]);
         assert_eq!(broken("Cargo.toml", "[workspace]\nmembers = []\n"), [""; 0]);
     }
 }

@@ -7,7 +7,8 @@ use crate::tidy::{Finding, Rule};
 
 static NO_GLOBS: Rule = Rule {
     name: "no-globs",
-    reason: "a reader must see where a name comes from; only unit tests take all of `super`",
+    reason: "a reader must see where a name comes from; only a module inside its parent's file, or its tests, \
+             take all of `super`, and tests the prelude that proptest's macros need",
 };
 static GROUPS: Rule = Rule {
     name: "groups",
@@ -27,6 +28,7 @@ enum Origin {
 struct Import {
     line_number: usize,
     line_number_end: usize,
+    is_indented: bool,
     code: String,
 }
 
@@ -34,8 +36,7 @@ pub(super) fn check(source: &RustSource<'_>) -> Vec<Finding> {
     let imports = imports(source);
     let mut findings = Vec::new();
     for import in &imports {
-        let is_super = import.code.ends_with("use super::*;");
-        if import.code.contains('*') && !(is_super && source.is_test(import.line_number)) {
+        if import.code.contains('*') && !may_be_glob(source, import) {
             findings.push(Finding::error(
                 &NO_GLOBS,
                 import.line_number,
@@ -47,6 +48,14 @@ pub(super) fn check(source: &RustSource<'_>) -> Vec<Finding> {
         findings.extend(misplaced(source, above, below));
     }
     findings
+}
+
+fn may_be_glob(source: &RustSource<'_>, import: &Import) -> bool {
+    match import.code.as_str() {
+        "use super::*;" => import.is_indented || source.is_test(import.line_number),
+        "use proptest::prelude::*;" => source.is_test(import.line_number),
+        _ => false,
+    }
 }
 
 /// Only neighbours are judged: what stands between two imports besides a blank line or a comment parts them.
@@ -89,6 +98,7 @@ fn imports(source: &RustSource<'_>) -> Vec<Import> {
             None if is_start(code) => Import {
                 line_number,
                 line_number_end: line_number,
+                is_indented: line.code.starts_with(' '),
                 code: code.to_owned(),
             },
             None => continue,
@@ -156,11 +166,11 @@ mod tests {
             "#[cfg(test)]\nmod tests {\n    use super::*;\n}\n",
             &[],
         );
-        check(
-            "crates/store/tests/it/row.rs",
-            "use proptest::prelude::*;\n",
-            &["no-globs:2"],
-        );
+        check(PATH, "mod inner {\n    use super::*;\n}\n", &[]);
+        let in_test = "crates/store/tests/it/row.rs";
+        check(in_test, "use proptest::prelude::*;\n", &[]);
+        check(in_test, "use hookseal_store::*;\n", &["no-globs:2"]);
+        check(PATH, "use proptest::prelude::*;\n", &["no-globs:2"]);
     }
 
     #[test]
