@@ -1,0 +1,6 @@
+//! Stories of whole deliveries, from the API to the receivers and back.
+
+mod delivery;
+mod endpoint_states;
+mod restart;
+mod transport;

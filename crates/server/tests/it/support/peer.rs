@@ -1,0 +1,186 @@
+//! A program in another language that judges deliveries. It is installed once, below the target folder, and never
+//! looked for anywhere else.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use hookseal_testkit::wait::until_within;
+
+/// Installing takes less, even with a slow network.
+const RUN_WITHIN: Duration = Duration::from_secs(240);
+
+/// Whether a peer can be had on this machine.
+pub(crate) enum Peer {
+    /// A command that judges.
+    Ready(Box<dyn Fn() -> Command + Send + Sync>),
+    /// It can't be had, and why.
+    Missing(String),
+}
+
+/// Where a peer's parts are, and where it is installed.
+struct Place {
+    sources: PathBuf,
+    installed: PathBuf,
+    /// Held while it is being installed, so that two runs of the tests do not do it at once.
+    _lock: File,
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// `verify.py`, with its libraries from PyPI in an environment of its own.
+    pub(crate) async fn python() -> anyhow::Result<Self> {
+        if let Err(error) = run(
+            Command::new("python3").args(["-c", "import ensurepip, venv"]),
+            "",
+        )
+        .await
+        {
+            return Ok(Self::Missing(format!("no python3 with venv: {error:#}")));
+        }
+        let place = Place::of("python")?;
+        let wanted = place.sources.join("requirements.txt");
+        if !place.has_installed(&wanted)? {
+            let fresh = place.emptied()?;
+            run(Command::new("python3").args(["-m", "venv"]).arg(fresh), "").await?;
+            let mut install = Command::new(fresh.join("bin/python"));
+            install.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--requirement",
+            ]);
+            if let Err(error) = run(install.arg(&wanted), "").await {
+                return Ok(Self::Missing(format!("{error:#}")));
+            }
+            place.note_installed(&wanted)?;
+        }
+        let python = place.installed.join("bin/python");
+        let script = place.sources.join("verify.py");
+        Ok(Self::ready(&python, [script]))
+    }
+
+    /// `verify.js`, with its libraries from npm.
+    pub(crate) async fn node() -> anyhow::Result<Self> {
+        for tool in ["node", "npm"] {
+            if let Err(error) = run(Command::new(tool).arg("--version"), "").await {
+                return Ok(Self::Missing(format!("no {tool}: {error:#}")));
+            }
+        }
+        let place = Place::of("node")?;
+        let wanted = place.sources.join("package-lock.json");
+        let installed = &place.installed;
+        if !place.has_installed(&wanted)? {
+            place.emptied()?;
+            for file in ["package.json", "package-lock.json"] {
+                std::fs::copy(place.sources.join(file), installed.join(file))?;
+            }
+            let mut install = Command::new("npm");
+            install.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+            if let Err(error) = run(install.current_dir(installed), "").await {
+                return Ok(Self::Missing(format!("{error:#}")));
+            }
+            place.note_installed(&wanted)?;
+        }
+        // Node looks for libraries beside the script.
+        let script = installed.join("verify.js");
+        std::fs::copy(place.sources.join("verify.js"), &script)?;
+        Ok(Self::ready(Path::new("node"), [script]))
+    }
+
+    /// The program in `rust/`, with its libraries from crates.io.
+    pub(crate) async fn rust() -> anyhow::Result<Self> {
+        let place = Place::of("rust")?;
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--locked", "--manifest-path"]);
+        build.arg(place.sources.join("Cargo.toml"));
+        build.arg("--target-dir").arg(&place.installed);
+        if let Err(error) = run(&mut build, "").await {
+            return Ok(Self::Missing(format!("{error:#}")));
+        }
+        let program = place.installed.join("debug/hookseal-interop");
+        Ok(Self::ready(&program, [""; 0]))
+    }
+
+    fn ready(program: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let program = program.to_owned();
+        let args: Vec<_> = args
+            .into_iter()
+            .map(|arg| arg.as_ref().to_owned())
+            .collect();
+        Self::Ready(Box::new(move || {
+            let mut command = Command::new(&program);
+            command.args(&args);
+            command
+        }))
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn of(language: &str) -> anyhow::Result<Self> {
+        let interop = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
+        std::fs::create_dir_all(&interop)?;
+        let lock = File::create(interop.join(format!("{language}.lock")))?;
+        lock.lock()?;
+        Ok(Self {
+            sources: Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/interop")
+                .join(language),
+            installed: interop.join(language),
+            _lock: lock,
+        })
+    }
+
+    /// Whether what is installed is what `wanted` says.
+    fn has_installed(&self, wanted: &Path) -> anyhow::Result<bool> {
+        let noted = std::fs::read(self.installed.join("installed"));
+        Ok(noted.is_ok_and(|noted| std::fs::read(wanted).is_ok_and(|wanted| wanted == noted)))
+    }
+
+    fn note_installed(&self, wanted: &Path) -> anyhow::Result<()> {
+        std::fs::copy(wanted, self.installed.join("installed"))?;
+        Ok(())
+    }
+
+    fn emptied(&self) -> anyhow::Result<&Path> {
+        if self.installed.exists() {
+            std::fs::remove_dir_all(&self.installed)?;
+        }
+        std::fs::create_dir_all(&self.installed)?;
+        Ok(&self.installed)
+    }
+}
+
+/// Runs a command to its end with `input` as standard input; returns its standard output.
+pub(crate) async fn run(command: &mut Command, input: &str) -> anyhow::Result<String> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    File::create(path("in"))?.write_all(input.as_bytes())?;
+    let mut child = command
+        .stdin(File::open(path("in"))?)
+        .stdout(Stdio::from(File::create(path("out"))?))
+        .stderr(Stdio::from(File::create(path("err"))?))
+        .spawn()?;
+    let ended = until_within(RUN_WITHIN, "the command ends", async || {
+        Ok(child.try_wait()?)
+    })
+    .await;
+    if ended.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    let told = std::fs::read_to_string(path("err")).unwrap_or_default();
+    let ended: ExitStatus = ended.with_context(|| format!("{command:?}: {told}"))?;
+    anyhow::ensure!(ended.success(), "{command:?} ended with {ended}: {told}");
+    Ok(std::fs::read_to_string(path("out"))?)
+}

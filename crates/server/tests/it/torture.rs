@@ -1,0 +1,98 @@
+//! kill -9 at random moments under load: what was acknowledged arrives.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hookseal_testkit::reply::Reply;
+use hookseal_testkit::seed::Seed;
+use hookseal_testkit::wait::until_within;
+use hookseal_testkit::world::{Hook, World};
+
+use crate::support::load::Load;
+use crate::support::world;
+
+/// How often in a row the server is killed.
+const KILLS: usize = 20;
+/// The longest life between start and kill.
+const LIFE_MS_MAX: u64 = 400;
+/// After the last start everything must arrive; the machine may be busy.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
+/// As many clients publish, each one message after the other.
+const CLIENTS: usize = 2;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_the_server_is_killed() -> anyhow::Result<()> {
+    let seed = Seed::announced("kills with a healthy receiver")?;
+    let mut world = world().start().await?;
+    let hook = world.endpoint().replying([200]).await?;
+    torture(&mut world, &hook, seed).await
+}
+
+/// With failures the schedule, its index and its claims are in the play as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_the_receiver_fails_as_well() -> anyhow::Result<()> {
+    let mut seed = Seed::announced("kills with a failing receiver")?;
+    let steps = [r#""50ms""#; 20].join(",");
+    let mut world = world()
+        .set(&format!("delivery.retry_schedule=[{steps}]"))
+        .start()
+        .await?;
+    let replies = (0..5000).map(|_| match seed.draw_below(10) {
+        0..3 => Reply::status(500),
+        3 => Reply::status(200).after(Duration::from_millis(30)),
+        _ => Reply::status(200),
+    });
+    let hook = world
+        .endpoint()
+        .over_tls()
+        .replying(replies.chain([Reply::status(200)]))
+        .await?;
+    torture(&mut world, &hook, seed).await
+}
+
+async fn torture(world: &mut World, hook: &Hook, mut seed: Seed) -> anyhow::Result<()> {
+    let load = Load::start(world, CLIENTS);
+    for _ in 0..KILLS {
+        let life = Duration::from_millis(seed.draw_below(LIFE_MS_MAX));
+        // sleep: the moment of the kill is drawn, and must not hang on what the server does
+        tokio::time::sleep(life).await;
+        world.server.kill()?;
+        world.server.start_again().await?;
+    }
+    let acknowledged = load.stop().await?;
+    let arrived = until_within(
+        ARRIVES_WITHIN,
+        "all that was acknowledged arrives",
+        async || {
+            let arrived = arrived(hook);
+            Ok(acknowledged.is_subset(&arrived).then_some(arrived))
+        },
+    )
+    .await;
+    let Ok(arrived) = arrived else {
+        let arrived = self::arrived(hook);
+        let lost: Vec<_> = acknowledged.difference(&arrived).collect();
+        anyhow::bail!(
+            "{} of {} were lost: {lost:?}",
+            lost.len(),
+            acknowledged.len()
+        );
+    };
+    let received = hook.received().len();
+    println!(
+        "{KILLS} kills, {} acknowledged, {} arrived in {received} requests: {} duplicates",
+        acknowledged.len(),
+        arrived.len(),
+        received - arrived.len(),
+    );
+    assert!(acknowledged.len() > KILLS, "the load was too small to tell");
+    Ok(())
+}
+
+fn arrived(hook: &Hook) -> BTreeSet<String> {
+    let received = hook.received();
+    received
+        .iter()
+        .map(|received| received.webhook_id().to_owned())
+        .collect()
+}
