@@ -89,8 +89,8 @@ pub async fn publish(client: &Client, events: &[Event]) -> Result<Published, Cli
     Ok(Published { ids })
 }
 
-/// Reads how every delivery of an endpoint stands, without the attempts.
-pub async fn deliveries(
+/// Reads how every delivery of an endpoint stands, with its attempts.
+pub async fn look(
     client: &Client,
     role: Role,
     published: &Published,
@@ -104,12 +104,11 @@ pub async fn deliveries(
         name: role.as_str(),
         disabled: endpoint.disabled,
         deliveries,
-        attempts: AttemptsByMessage::new(),
+        attempts: attempts(client, role).await?,
     })
 }
 
-/// Reads all attempts of an endpoint.
-pub async fn attempts(client: &Client, role: Role) -> Result<AttemptsByMessage, ClientError> {
+async fn attempts(client: &Client, role: Role) -> Result<AttemptsByMessage, ClientError> {
     let path = format!("/api/v1/app/{APP}/attempt/endpoint/{}", role.as_str());
     let mut attempts: Vec<AttemptOut> = pages(client, &path).await?;
     // RFC 3339 in UTC, all of one length: the texts sort as the times do.
