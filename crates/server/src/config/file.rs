@@ -1,0 +1,26 @@
+//! Reads the files that settings name.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::config::error::ConfigError;
+
+/// Largest file that a setting may name: the whole list of public roots has a quarter of it.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads the file that `key` names.
+pub(crate) fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    let unreadable =
+        |error| ConfigError::unusable(key, format!("{}: cannot be read: {error}", path.display()));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bounded = file.take(FILE_BYTES_MAX + 1);
+    bounded.read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= FILE_BYTES_MAX) {
+        Ok(bytes)
+    } else {
+        let problem = format!("{}: is larger than 1 MiB", path.display());
+        Err(ConfigError::unusable(key, problem))
+    }
+}
