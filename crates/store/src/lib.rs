@@ -3,6 +3,7 @@
 //! [`Store`] is a trait by intent, not by table: each method is one step of the product, and each
 //! back end writes it in its own best way. One conformance suite runs against all of them.
 
+mod codes;
 pub mod config;
 pub mod error;
 pub mod inspect;
@@ -10,6 +11,8 @@ pub mod page;
 pub mod publish;
 pub mod reference;
 pub mod retention;
+pub mod seal;
+pub mod sqlite;
 pub mod work;
 
 use async_trait::async_trait;

@@ -1,0 +1,68 @@
+//! The numbers that stand for states in the database. Never reused, never renumbered.
+
+use hookseal_domain::delivery::outcome::Outcome;
+use hookseal_domain::delivery::{Ended, Trigger};
+use hookseal_domain::signature::key::KeyKind;
+
+/// A thing that is stored as a number.
+pub(crate) trait Code: Sized {
+    /// The number.
+    fn code(self) -> i64;
+
+    /// What the number stands for; `None` if for nothing.
+    fn from_code(code: i64) -> Option<Self>;
+}
+
+macro_rules! codes {
+    ($($type:ident { $($variant:ident = $code:literal,)* })*) => {$(
+        impl Code for $type {
+            fn code(self) -> i64 {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+
+            fn from_code(code: i64) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+/// The state of a row of unfinished deliveries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PendingState {
+    Owned,
+    Waiting,
+    Backlog,
+    Held,
+}
+
+codes! {
+    Trigger { Publish = 1, Resend = 2, }
+    PendingState { Owned = 0, Waiting = 1, Backlog = 2, Held = 3, }
+    Ended {
+        Delivered = 1,
+        Exhausted = 2,
+        Parked = 3,
+        Gone = 4,
+        EndpointDeleted = 5,
+        PayloadExpired = 6,
+    }
+    Outcome {
+        Accepted = 1,
+        Retry = 2,
+        Parked = 3,
+        Gone = 4,
+        NotTrusted = 5,
+        Blocked = 6,
+        Unreachable = 7,
+        TimedOut = 8,
+        Internal = 9,
+        Unsendable = 10,
+    }
+    KeyKind { HmacSha256 = 1, Ed25519 = 2, }
+}

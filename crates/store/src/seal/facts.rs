@@ -1,0 +1,172 @@
+//! The bytes that an attempt's facts are sealed as: a format byte, the length of a short JSON
+//! object, the object, and the response's body as it came. Must read every format it ever wrote.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use hookseal_domain::delivery::attempt::{AttemptFacts, ConnectionFacts, TlsFacts};
+use hookseal_domain::time::Timestamp;
+
+const FORMAT: u8 = 1;
+
+/// All but the body. The keys are short, since each attempt has them.
+#[derive(Deserialize, Serialize)]
+struct Head<'a> {
+    #[serde(rename = "u")]
+    url: Cow<'a, str>,
+    #[serde(rename = "b", default, skip_serializing_if = "is_false")]
+    has_body: bool,
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    remote_ip: Option<IpAddr>,
+    #[serde(rename = "f", default, skip_serializing_if = "is_empty")]
+    refused: Cow<'a, [(IpAddr, String)]>,
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    http_version: Option<Cow<'a, str>>,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls<'a>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Tls<'a> {
+    #[serde(rename = "v")]
+    version: Cow<'a, str>,
+    #[serde(rename = "c")]
+    cipher_suite: Cow<'a, str>,
+    #[serde(rename = "g")]
+    key_exchange_group: Cow<'a, str>,
+    #[serde(rename = "p")]
+    peer_spki_sha256: Cow<'a, str>,
+    #[serde(rename = "e")]
+    certificate_expires_ms: i64,
+}
+
+/// The bytes to seal.
+pub(crate) fn encode(facts: &AttemptFacts) -> Vec<u8> {
+    let body = facts.response_body.as_deref().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(512 + body.len());
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&[0; 4]);
+    // Writing text and numbers to a vector can't fail; if it did, the row would read as corrupt.
+    let written = serde_json::to_writer(&mut bytes, &Head::of(facts));
+    debug_assert!(written.is_ok());
+    let length = u32::try_from(bytes.len().saturating_sub(5)).unwrap_or(u32::MAX);
+    if let Some(slot) = bytes.get_mut(1..5) {
+        slot.copy_from_slice(&length.to_be_bytes());
+    }
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// The facts; `None` for bytes that no version of ours wrote.
+pub(crate) fn decode(bytes: &Bytes) -> Option<AttemptFacts> {
+    let rest = bytes.strip_prefix(&[FORMAT])?;
+    let (length, _) = rest.split_first_chunk::<4>()?;
+    let head_end = 5_usize.checked_add(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    let head: Head<'_> = serde_json::from_slice(bytes.get(5..head_end)?).ok()?;
+    let body = head.has_body.then(|| bytes.slice(head_end..));
+    Some(head.into_facts(body))
+}
+
+impl<'a> Head<'a> {
+    fn of(facts: &'a AttemptFacts) -> Self {
+        let connection = &facts.connection;
+        Self {
+            url: Cow::Borrowed(&facts.url),
+            has_body: facts.response_body.is_some(),
+            reason: facts.reason.as_deref().map(Cow::Borrowed),
+            remote_ip: connection.remote_ip,
+            refused: Cow::Borrowed(&connection.refused),
+            http_version: connection.http_version.as_deref().map(Cow::Borrowed),
+            tls: connection.tls.as_ref().map(|tls| Tls {
+                version: Cow::Borrowed(&tls.version),
+                cipher_suite: Cow::Borrowed(&tls.cipher_suite),
+                key_exchange_group: Cow::Borrowed(&tls.key_exchange_group),
+                peer_spki_sha256: Cow::Borrowed(&tls.peer_spki_sha256),
+                certificate_expires_ms: tls.certificate_expires_at.as_millis(),
+            }),
+        }
+    }
+
+    fn into_facts(self, response_body: Option<Bytes>) -> AttemptFacts {
+        AttemptFacts {
+            url: self.url.into_owned(),
+            response_body,
+            reason: self.reason.map(Cow::into_owned),
+            connection: ConnectionFacts {
+                remote_ip: self.remote_ip,
+                refused: self.refused.into_owned(),
+                http_version: self.http_version.map(Cow::into_owned),
+                tls: self.tls.map(|tls| TlsFacts {
+                    version: tls.version.into_owned(),
+                    cipher_suite: tls.cipher_suite.into_owned(),
+                    key_exchange_group: tls.key_exchange_group.into_owned(),
+                    peer_spki_sha256: tls.peer_spki_sha256.into_owned(),
+                    certificate_expires_at: Timestamp::from_millis(tls.certificate_expires_ms),
+                }),
+            },
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn is_empty(refused: &[(IpAddr, String)]) -> bool {
+    refused.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(facts: &AttemptFacts) {
+        let bytes = Bytes::from(encode(facts));
+        assert_eq!(decode(&bytes).as_ref(), Some(facts));
+        for cut in 0..bytes.len() - facts.response_body.as_ref().map_or(0, Bytes::len) {
+            assert_eq!(decode(&bytes.slice(..cut)), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn round_trips() {
+        check(&AttemptFacts::default());
+        check(&AttemptFacts {
+            url: "https://example.com/hook?a=\"b\"".to_owned(),
+            response_body: Some(Bytes::from_static(b"\0\xff{}")),
+            reason: Some("it said no".to_owned()),
+            connection: ConnectionFacts {
+                remote_ip: "192.0.2.1".parse().ok(),
+                refused: vec![("::1".parse().unwrap(), "loopback".to_owned())],
+                http_version: Some("HTTP/2".to_owned()),
+                tls: Some(TlsFacts {
+                    version: "TLSv1.3".to_owned(),
+                    cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
+                    key_exchange_group: "X25519MLKEM768".to_owned(),
+                    peer_spki_sha256: "sha256/abc=".to_owned(),
+                    certificate_expires_at: Timestamp::from_millis(1_795_422_000_123),
+                }),
+            },
+        });
+        check(&AttemptFacts {
+            response_body: Some(Bytes::new()),
+            ..AttemptFacts::default()
+        });
+    }
+
+    #[test]
+    fn other_formats_are_not_guessed() {
+        assert_eq!(decode(&Bytes::from_static(b"")), None);
+        assert_eq!(decode(&Bytes::from_static(b"\x02\0\0\0\x02{}")), None);
+        assert_eq!(decode(&Bytes::from_static(b"\x01\xff\xff\xff\xff{}")), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! Accepting a message: one transaction for it, its deliveries and its idempotency record, shared
+//! with the requests that wait at the same time.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use hookseal_domain::channel::Channel;
+use hookseal_domain::delivery::Trigger;
+use hookseal_domain::slice::Slice;
+
+use crate::codes::{Code, PendingState};
+use crate::error::AcceptError;
+use crate::publish::{Accepted, DeliveryStart, NewMessage};
+use crate::seal::{Place, Sealed};
+use crate::sqlite::SqliteStore;
+use crate::sqlite::batch::Batch;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::idempotency::{self, Earlier};
+use crate::sqlite::rows::json;
+
+/// A payload that is kept shorter than this is forgotten by an index of its own; retention finds
+/// the others in the order that they came in. The contract's default.
+const USUAL_RETENTION: Duration = Duration::from_hours(90 * 24);
+
+const INSERT_MESSAGE: &str = "INSERT INTO message (slice, app, id, event_type, event_id, channels, \
+    tags, payload, payload_size, key_version, payload_expires, expires_early) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+const INSERT_PENDING: &str = "INSERT INTO pending (msg, ep, slice, app, state, trigger, attempts, \
+    step, due, owner, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, NULL, ?7, ?8)";
+
+/// Accepts a message.
+pub(super) async fn message(
+    store: &SqliteStore,
+    message: NewMessage,
+) -> Result<Accepted, AcceptError> {
+    let keys = store.keys(message.app).await?;
+    let keys = keys.ok_or(AcceptError::UnknownApplication)?;
+    let place = Place::MessagePayload {
+        message: message.id.raw(),
+    };
+    let sealed = keys.seal(place, &message.payload)?;
+    let bytes = sealed.bytes.len() + 128 * message.deliveries.len();
+    store
+        .writer
+        .change_of_bytes(bytes, move |batch| insert(batch, &message, &sealed))
+        .await
+}
+
+fn insert(
+    batch: &mut Batch<'_>,
+    message: &NewMessage,
+    sealed: &Sealed,
+) -> Result<Result<Accepted, AcceptError>, Failure> {
+    let slice = Slice::of(message.app).as_i64();
+    let request = message.idempotency.as_ref();
+    match idempotency::earlier(batch, slice, request, message.now)? {
+        Earlier::None => {}
+        Earlier::Made(id) => {
+            return Ok(Ok(Accepted::Repeated(
+                hookseal_domain::id::MessageId::from_raw(id),
+            )));
+        }
+        Earlier::OtherBody => return Ok(Err(AcceptError::IdempotencyKeyReused)),
+    }
+    match batch.version(message.app)? {
+        None => return Ok(Err(AcceptError::UnknownApplication)),
+        Some(version) if version != message.routing_version => {
+            return Ok(Err(AcceptError::StaleRouting));
+        }
+        Some(_) => {}
+    }
+    if let Err(error) = insert_message(batch, slice, message, sealed) {
+        if Failure::is_unique_violation(&error) {
+            return Ok(Err(AcceptError::EventIdTaken));
+        }
+        return Err(error.into());
+    }
+    insert_deliveries(batch, slice, message)?;
+    idempotency::remember(batch, slice, request, message.id.raw())?;
+    Ok(Ok(Accepted::New))
+}
+
+fn insert_message(
+    batch: &Batch<'_>,
+    slice: i64,
+    message: &NewMessage,
+    sealed: &Sealed,
+) -> rusqlite::Result<usize> {
+    let expires = message.payload_expires_at;
+    let early = expires < message.now.plus(USUAL_RETENTION);
+    let channels: Vec<_> = message.channels.iter().map(Channel::as_str).collect();
+    batch.execute(
+        INSERT_MESSAGE,
+        params![
+            slice,
+            message.app.raw(),
+            message.id.raw(),
+            message.event_type.as_str(),
+            message.event_id.as_ref().map(|id| id.as_str()),
+            (!channels.is_empty()).then(|| json(&channels)),
+            (!message.tags.is_empty()).then(|| json(&message.tags)),
+            sealed.bytes,
+            i64::try_from(message.payload.len()).unwrap_or(i64::MAX),
+            sealed.key_version,
+            expires.as_millis(),
+            early.then_some(expires.as_millis()),
+        ],
+    )
+}
+
+fn insert_deliveries(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rusqlite::Result<()> {
+    if message.deliveries.is_empty() {
+        return Ok(());
+    }
+    let mut statement = batch.connection.prepare_cached(INSERT_PENDING)?;
+    for delivery in &message.deliveries {
+        let state = match delivery.start {
+            DeliveryStart::Owned => PendingState::Owned,
+            DeliveryStart::Backlog => PendingState::Backlog,
+            DeliveryStart::Held => PendingState::Held,
+        };
+        let owned = state == PendingState::Owned;
+        statement.execute(params![
+            message.id.raw(),
+            delivery.endpoint.raw(),
+            slice,
+            message.app.raw(),
+            state.code(),
+            Trigger::Publish.code(),
+            owned.then_some(batch.node),
+            owned.then_some(batch.epoch),
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The transaction that jobs share. A job checks first and writes then, so that one that is
+//! refused has written nothing.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, Params, Row};
+
+use hookseal_domain::id::AppId;
+use hookseal_domain::slice::Slice;
+
+use crate::sqlite::failure::Failure;
+
+const VERSION: &str =
+    "SELECT version FROM application WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
+const CHANGED: &str = "UPDATE application SET version = version + 1, endpoints = endpoints + ?3 \
+    WHERE slice = ?1 AND id = ?2";
+
+/// An open transaction.
+pub(super) struct Batch<'c> {
+    /// The writer's connection.
+    pub(super) connection: &'c Connection,
+    /// This node and its epoch.
+    pub(super) node: i64,
+    pub(super) epoch: i64,
+    /// Versions of live applications, as this transaction sees them.
+    versions: HashMap<AppId, Option<i64>>,
+}
+
+// === impl Batch ===
+
+impl<'c> Batch<'c> {
+    pub(super) fn new(connection: &'c Connection, node: i64, epoch: i64) -> Self {
+        Self {
+            connection,
+            node,
+            epoch,
+            versions: HashMap::new(),
+        }
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// Reads the first row, if there is one.
+    pub(super) fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        first(self.connection, sql, params, read)
+    }
+
+    /// The version of an application, `None` if there is none.
+    pub(super) fn version(&mut self, app: AppId) -> Result<Option<i64>, Failure> {
+        if let Some(version) = self.versions.get(&app) {
+            return Ok(*version);
+        }
+        let key = [Slice::of(app).as_i64(), app.raw()];
+        let version = self.first(VERSION, key, |row| row.get(0))?;
+        self.versions.insert(app, version);
+        Ok(version)
+    }
+
+    /// Takes down that an application or what belongs to it changed.
+    pub(super) fn changed(&mut self, app: AppId, endpoints_more: i64) -> Result<(), Failure> {
+        let key = (Slice::of(app).as_i64(), app.raw(), endpoints_more);
+        self.execute(CHANGED, key)?;
+        self.versions.remove(&app);
+        Ok(())
+    }
+}
+
+/// Reads the first row, if there is one.
+pub(super) fn first<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(read).transpose()
+}
+
+/// Reads all rows.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut read_rows = Vec::new();
+    while let Some(row) = rows.next()? {
+        read_rows.push(read(row)?);
+    }
+    Ok(read_rows)
+}

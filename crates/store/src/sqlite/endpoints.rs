@@ -1,0 +1,412 @@
+//! Endpoints with their sealed headers. A deleted one stays as a row, so that what is unfinished
+//! can still end with that reason.
+
+use rusqlite::{Connection, Row, params};
+
+use hookseal_domain::endpoint::headers::EndpointHeaders;
+use hookseal_domain::endpoint::url::EndpointUrl;
+use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn, SwitchedOff};
+use hookseal_domain::id::{AppId, EndpointId};
+use hookseal_domain::limits::ENDPOINTS_PER_APPLICATION_MAX;
+use hookseal_domain::secret::Secret;
+use hookseal_domain::slice::Slice;
+use hookseal_domain::subscription::Subscription;
+use hookseal_domain::time::Timestamp;
+use hookseal_domain::uid::Uid;
+
+use crate::config::{Created, NewEndpoint};
+use crate::error::{ChangeError, StoreError};
+use crate::page::{Page, PageRequest};
+use crate::publish::Idempotency;
+use crate::reference::{EndpointRef, Reference};
+use crate::seal::{Place, Sealed};
+use crate::sqlite::SqliteStore;
+use crate::sqlite::batch::{Batch, all, first};
+use crate::sqlite::failure::Failure;
+use crate::sqlite::idempotency::{self, Earlier};
+use crate::sqlite::keyring::AppKeys;
+use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
+use crate::sqlite::signing_keys;
+
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, uid, url, description, disabled, switched_off_at, event_types, channels, ",
+            "throttle_rate, park_on, metadata, key_version, headers, generation, updated_at ",
+            "FROM endpoint WHERE deleted_at IS NULL AND slice = ?1 AND app = ?2 AND ",
+            $which
+        )
+    };
+}
+
+const BY_ID: &str = select!("id = ?3");
+const BY_UID: &str = select!("uid = ?3");
+const LIST_UP: &str = select!("id > ?3 AND id < ?4 ORDER BY id LIMIT ?5");
+const LIST_DOWN: &str = select!("id > ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5");
+const COUNT: &str =
+    "SELECT endpoints FROM application WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
+const INSERT: &str = "INSERT INTO endpoint (slice, app, id, uid, url, description, disabled, \
+    event_types, channels, throttle_rate, park_on, metadata, key_version, headers, generation, \
+    updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 1, ?15)";
+/// A disabled endpoint's held deliveries stay; an enabled one's are released.
+const UPDATE: &str = "UPDATE endpoint SET generation = generation + (url <> ?5), uid = ?4, \
+    url = ?5, description = ?6, disabled = ?7, event_types = ?8, channels = ?9, \
+    throttle_rate = ?10, park_on = ?11, metadata = ?12, updated_at = ?13, \
+    release_held = CASE WHEN ?7 THEN 0 \
+        WHEN disabled = 1 OR switched_off IS NOT NULL THEN 1 ELSE release_held END, \
+    switched_off = CASE WHEN ?7 THEN switched_off END, \
+    switched_off_at = CASE WHEN ?7 THEN switched_off_at END \
+    WHERE slice = ?1 AND app = ?2 AND id = ?3";
+const DELETE: &str = "UPDATE endpoint SET uid = NULL, deleted_at = ?4, release_held = 1 \
+    WHERE slice = ?1 AND app = ?2 AND id = ?3 AND deleted_at IS NULL";
+const SET_HEADERS: &str = "UPDATE endpoint SET key_version = ?4, headers = ?5, updated_at = ?6 \
+    WHERE slice = ?1 AND app = ?2 AND id = ?3 AND deleted_at IS NULL";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 8] = [
+    BY_ID,
+    BY_UID,
+    LIST_UP,
+    LIST_DOWN,
+    COUNT,
+    UPDATE,
+    DELETE,
+    SET_HEADERS,
+];
+
+/// An endpoint as it stands in its row.
+pub(super) struct EndpointRow {
+    pub(super) endpoint: Endpoint,
+    pub(super) generation: u64,
+    key_version: i64,
+    headers: Vec<u8>,
+}
+
+/// Makes an endpoint with its first signing key.
+pub(super) async fn create(
+    store: &SqliteStore,
+    new: NewEndpoint,
+    request: Option<Idempotency>,
+) -> Result<Created<Endpoint>, ChangeError> {
+    let keys = store.keys(new.app).await?.ok_or(ChangeError::NotFound)?;
+    let headers = seal_headers(&keys, new.id, &new.headers)?;
+    let first_key = signing_keys::seal(&keys, new.id, 1, &new.signing_key)?;
+    let create = move |batch: &mut Batch<'_>| {
+        let slice = Slice::of(new.app).as_i64();
+        match idempotency::earlier(batch, slice, request.as_ref(), new.now)? {
+            Earlier::None => {}
+            Earlier::Made(id) => {
+                let made = live(batch.connection, new.app, EndpointId::from_raw(id))?;
+                return Ok(made.map_or(Err(ChangeError::NotFound), |made| {
+                    Ok(Created::Existing(made.endpoint))
+                }));
+            }
+            Earlier::OtherBody => return Ok(Err(ChangeError::IdempotencyKeyReused)),
+        }
+        let key = [slice, new.app.raw()];
+        let Some(count) = batch.first(COUNT, key, |row| row.get::<_, u32>(0))? else {
+            return Ok(Err(ChangeError::NotFound));
+        };
+        if usize::try_from(count).is_ok_and(|count| count >= ENDPOINTS_PER_APPLICATION_MAX) {
+            let max = ENDPOINTS_PER_APPLICATION_MAX;
+            return Ok(Err(ChangeError::TooMany { max }));
+        }
+        if is_taken(batch.connection, new.app, new.spec.uid.as_ref(), new.id)? {
+            return Ok(Err(ChangeError::NameTaken));
+        }
+        insert(batch, slice, &new, &headers)?;
+        signing_keys::insert(batch, new.app, new.id, 1, &first_key)?;
+        batch.changed(new.app, 1)?;
+        idempotency::remember(batch, slice, request.as_ref(), new.id.raw())?;
+        Ok(Ok(Created::New(Endpoint {
+            id: new.id,
+            spec: new.spec.clone(),
+            switched_off: None,
+            updated_at: new.now,
+        })))
+    };
+    store.writer.change(create).await
+}
+
+fn insert(
+    batch: &Batch<'_>,
+    slice: i64,
+    new: &NewEndpoint,
+    headers: &Sealed,
+) -> rusqlite::Result<usize> {
+    let spec = &new.spec;
+    let row = params![
+        slice,
+        new.app.raw(),
+        new.id.raw(),
+        spec.uid.as_ref().map(Uid::as_str),
+        spec.url.as_str(),
+        spec.description,
+        spec.disabled,
+        event_types(&spec.subscription),
+        channels(&spec.subscription),
+        spec.throttle_rate,
+        park_on(&spec.park_on),
+        json(&spec.metadata),
+        headers.key_version,
+        headers.bytes,
+        new.now.as_millis(),
+    ];
+    batch.execute(INSERT, row)
+}
+
+/// One endpoint.
+pub(super) async fn one(
+    store: &SqliteStore,
+    app: AppId,
+    endpoint: &EndpointRef,
+) -> Result<Option<Endpoint>, StoreError> {
+    let endpoint = endpoint.clone();
+    let find = move |connection: &Connection| {
+        let row = match &endpoint {
+            Reference::Id(id) => live(connection, app, *id)?,
+            Reference::Uid(uid) => {
+                let key = params![Slice::of(app).as_i64(), app.raw(), uid];
+                all(connection, BY_UID, key, read)?.pop()
+            }
+        };
+        Ok(row.map(|row| row.endpoint))
+    };
+    store.readers.ask(find).await
+}
+
+/// Endpoints by id.
+pub(super) async fn list(
+    store: &SqliteStore,
+    app: AppId,
+    page: PageRequest<EndpointId>,
+) -> Result<Page<Endpoint>, StoreError> {
+    let list = move |connection: &Connection| {
+        let rows = read_page(connection, app, &page)?;
+        Ok(page.page_of(rows.into_iter().map(|row| row.endpoint).collect()))
+    };
+    store.readers.ask(list).await
+}
+
+/// Up to one row more than the page has.
+pub(super) fn read_page(
+    connection: &Connection,
+    app: AppId,
+    page: &PageRequest<EndpointId>,
+) -> Result<Vec<EndpointRow>, Failure> {
+    let (low, high) = id_range(page, EndpointId::raw);
+    let sql = if page.reads_ascending() {
+        LIST_UP
+    } else {
+        LIST_DOWN
+    };
+    let slice = Slice::of(app).as_i64();
+    let which = [slice, app.raw(), low, high, rows_to_read(page)];
+    all(connection, sql, which, read)
+}
+
+/// Replaces what the client says of an endpoint.
+pub(super) async fn update(
+    store: &SqliteStore,
+    app: AppId,
+    endpoint: EndpointId,
+    spec: EndpointSpec,
+    now: Timestamp,
+) -> Result<Endpoint, ChangeError> {
+    let update = move |batch: &mut Batch<'_>| {
+        if live(batch.connection, app, endpoint)?.is_none() {
+            return Ok(Err(ChangeError::NotFound));
+        }
+        if is_taken(batch.connection, app, spec.uid.as_ref(), endpoint)? {
+            return Ok(Err(ChangeError::NameTaken));
+        }
+        let row = params![
+            Slice::of(app).as_i64(),
+            app.raw(),
+            endpoint.raw(),
+            spec.uid.as_ref().map(Uid::as_str),
+            spec.url.as_str(),
+            spec.description,
+            spec.disabled,
+            event_types(&spec.subscription),
+            channels(&spec.subscription),
+            spec.throttle_rate,
+            park_on(&spec.park_on),
+            json(&spec.metadata),
+            now.as_millis(),
+        ];
+        batch.execute(UPDATE, row)?;
+        batch.changed(app, 0)?;
+        let updated = live(batch.connection, app, endpoint)?;
+        Ok(updated.map_or(Err(ChangeError::NotFound), |row| Ok(row.endpoint)))
+    };
+    store.writer.change(update).await
+}
+
+/// Deletes an endpoint.
+pub(super) async fn delete(
+    store: &SqliteStore,
+    app: AppId,
+    endpoint: EndpointId,
+    now: Timestamp,
+) -> Result<(), ChangeError> {
+    let delete = move |batch: &mut Batch<'_>| {
+        let slice = Slice::of(app).as_i64();
+        let key = [slice, app.raw(), endpoint.raw(), now.as_millis()];
+        if batch.execute(DELETE, key)? == 0 {
+            return Ok(Err(ChangeError::NotFound));
+        }
+        batch.changed(app, -1)?;
+        Ok(Ok(()))
+    };
+    store.writer.change(delete).await
+}
+
+/// The custom headers.
+pub(super) async fn headers(
+    store: &SqliteStore,
+    app: AppId,
+    endpoint: EndpointId,
+) -> Result<Option<EndpointHeaders>, StoreError> {
+    let keyring = store.keyring.clone();
+    let open = move |connection: &Connection| {
+        let Some(row) = live(connection, app, endpoint)? else {
+            return Ok(None);
+        };
+        let keys = keyring.of_rows(connection, app)?;
+        row.headers(&keys).map(Some)
+    };
+    store.readers.ask(open).await
+}
+
+/// Replaces the custom headers.
+pub(super) async fn set_headers(
+    store: &SqliteStore,
+    app: AppId,
+    endpoint: EndpointId,
+    headers: EndpointHeaders,
+    now: Timestamp,
+) -> Result<(), ChangeError> {
+    let keys = store.keys(app).await?.ok_or(ChangeError::NotFound)?;
+    let sealed = seal_headers(&keys, endpoint, &headers)?;
+    let set = move |batch: &mut Batch<'_>| {
+        let row = params![
+            Slice::of(app).as_i64(),
+            app.raw(),
+            endpoint.raw(),
+            sealed.key_version,
+            sealed.bytes,
+            now.as_millis(),
+        ];
+        if batch.execute(SET_HEADERS, row)? == 0 {
+            return Ok(Err(ChangeError::NotFound));
+        }
+        batch.changed(app, 0)?;
+        Ok(Ok(()))
+    };
+    store.writer.change(set).await
+}
+
+/// A live endpoint.
+pub(super) fn live(
+    connection: &Connection,
+    app: AppId,
+    endpoint: EndpointId,
+) -> Result<Option<EndpointRow>, Failure> {
+    let key = [Slice::of(app).as_i64(), app.raw(), endpoint.raw()];
+    Ok(all(connection, BY_ID, key, read)?.pop())
+}
+
+fn is_taken(
+    connection: &Connection,
+    app: AppId,
+    uid: Option<&Uid>,
+    endpoint: EndpointId,
+) -> Result<bool, Failure> {
+    let Some(uid) = uid else { return Ok(false) };
+    let key = params![Slice::of(app).as_i64(), app.raw(), uid.as_str()];
+    let holder: Option<i64> = first(connection, BY_UID, key, |row| row.get("id"))?;
+    Ok(holder.is_some_and(|holder| holder != endpoint.raw()))
+}
+
+fn seal_headers(
+    keys: &AppKeys,
+    endpoint: EndpointId,
+    headers: &EndpointHeaders,
+) -> Result<Sealed, StoreError> {
+    let endpoint = endpoint.raw();
+    let plain = Secret::new(json(headers.pairs()));
+    keys.seal(
+        Place::EndpointHeaders { endpoint },
+        plain.expose().as_bytes(),
+    )
+}
+
+fn event_types(subscription: &Subscription) -> Option<String> {
+    let names = subscription.event_types.as_ref()?;
+    Some(json(&names.iter().map(|n| n.as_str()).collect::<Vec<_>>()))
+}
+
+fn channels(subscription: &Subscription) -> Option<String> {
+    let names = subscription.channels.as_ref()?;
+    Some(json(&names.iter().map(|n| n.as_str()).collect::<Vec<_>>()))
+}
+
+fn park_on(park_on: &ParkOn) -> Option<String> {
+    let codes = park_on.codes();
+    (!codes.is_empty()).then(|| json(codes))
+}
+
+// === impl EndpointRow ===
+
+impl EndpointRow {
+    /// The custom headers, opened.
+    pub(super) fn headers(&self, keys: &AppKeys) -> Result<EndpointHeaders, Failure> {
+        let endpoint = self.endpoint.id.raw();
+        let place = Place::EndpointHeaders { endpoint };
+        let plain = keys.open(place, self.key_version, &self.headers)?;
+        let corrupt = crate::sqlite::failure::corrupt;
+        let pairs = serde_json::from_slice(&plain)
+            .map_err(|_| corrupt("endpoint", "headers", self.endpoint.id))?;
+        Ok(EndpointHeaders::from_stored(pairs))
+    }
+}
+
+/// Reads a row of any of the statements above.
+pub(super) fn read(row: &Row<'_>) -> Result<EndpointRow, Failure> {
+    let id = EndpointId::from_raw(row.get("id")?);
+    let row = Typed {
+        row,
+        table: "endpoint",
+        id,
+    };
+    let url: String = row.plain("url")?;
+    let codes: Vec<u16> = row.json("park_on")?.unwrap_or_default();
+    let switched_off = row.time_or_null("switched_off_at")?;
+    let spec = EndpointSpec {
+        url: EndpointUrl::parse(&url).map_err(|_| row.corrupt("url"))?,
+        uid: row.plain::<Option<String>>("uid")?.map(Uid::from_stored),
+        description: row.plain("description")?,
+        disabled: row.plain("disabled")?,
+        subscription: Subscription {
+            event_types: row.event_types("event_types")?,
+            channels: row.channels("channels")?,
+        },
+        throttle_rate: row.plain("throttle_rate")?,
+        park_on: ParkOn::parse(&codes).map_err(|_| row.corrupt("park_on"))?,
+        metadata: row
+            .json("metadata")?
+            .ok_or_else(|| row.corrupt("metadata"))?,
+    };
+    Ok(EndpointRow {
+        endpoint: Endpoint {
+            id,
+            spec,
+            switched_off: switched_off.map(|at| SwitchedOff::Gone { at }),
+            updated_at: row.time("updated_at")?,
+        },
+        generation: u64::from(row.plain::<u32>("generation")?),
+        key_version: row.plain("key_version")?,
+        headers: row.plain("headers")?,
+    })
+}

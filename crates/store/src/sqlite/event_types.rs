@@ -1,0 +1,205 @@
+//! Event types, by organisation and name.
+
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, Row, params};
+
+use hookseal_domain::event_type::{EventType, EventTypeName, EventTypeSpec};
+use hookseal_domain::id::OrgId;
+use hookseal_domain::time::Timestamp;
+
+use crate::config::{Created, EventTypeListing};
+use crate::error::{ChangeError, StoreError};
+use crate::page::{Page, PageRequest, PageStart};
+use crate::publish::Idempotency;
+use crate::sqlite::SqliteStore;
+use crate::sqlite::batch::{Batch, all};
+use crate::sqlite::failure::Failure;
+use crate::sqlite::idempotency::{self, Earlier};
+use crate::sqlite::rows::{Typed, json, rows_to_read};
+
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT org, name, description, archived, deprecated, feature_flags, group_name, ",
+            "schemas, created_at, updated_at FROM event_type WHERE org = ?1 AND ",
+            $which
+        )
+    };
+}
+
+const ONE: &str = select!("name = ?2");
+const LIST_UP: &str = select!("name > ?2 AND name < ?3 AND archived <= ?5 ORDER BY name LIMIT ?4");
+const LIST_DOWN: &str =
+    select!("name > ?2 AND name < ?3 AND archived <= ?5 ORDER BY name DESC LIMIT ?4");
+const PUT: &str = "INSERT INTO event_type (org, name, description, archived, deprecated, \
+    feature_flags, group_name, schemas, created_at, updated_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (org, name) DO UPDATE SET \
+    description = ?3, archived = ?4, deprecated = ?5, feature_flags = ?6, group_name = ?7, \
+    schemas = ?8, updated_at = ?10";
+const DELETE: &str = "DELETE FROM event_type WHERE org = ?1 AND name = ?2";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 4] = [ONE, LIST_UP, LIST_DOWN, DELETE];
+
+/// Makes an event type, or brings an archived one back.
+pub(super) async fn create(
+    store: &SqliteStore,
+    new: EventType,
+    request: Option<Idempotency>,
+) -> Result<Created<EventType>, ChangeError> {
+    let create = move |batch: &mut Batch<'_>| {
+        let slice = idempotency::slice_of_key(request.as_ref());
+        let existing = find(batch.connection, new.org, &new.name)?;
+        match idempotency::earlier(batch, slice, request.as_ref(), new.updated_at)? {
+            Earlier::None => {}
+            Earlier::Made(_) => {
+                return Ok(existing.map(Created::Existing).ok_or(ChangeError::NotFound));
+            }
+            Earlier::OtherBody => return Ok(Err(ChangeError::IdempotencyKeyReused)),
+        }
+        let mut made = new.clone();
+        if let Some(existing) = existing {
+            if !existing.spec.archived {
+                return Ok(Err(ChangeError::NameTaken));
+            }
+            made.created_at = existing.created_at;
+        }
+        put_row(batch, &made)?;
+        idempotency::remember(batch, slice, request.as_ref(), 0)?;
+        Ok(Ok(Created::New(made)))
+    };
+    store.writer.change(create).await
+}
+
+/// Replaces what the client says of an event type, or makes it.
+pub(super) async fn put(
+    store: &SqliteStore,
+    org: OrgId,
+    name: EventTypeName,
+    spec: EventTypeSpec,
+    now: Timestamp,
+) -> Result<Created<EventType>, ChangeError> {
+    let put = move |batch: &mut Batch<'_>| {
+        let existing = find(batch.connection, org, &name)?;
+        let event_type = EventType {
+            org,
+            name: name.clone(),
+            spec: spec.clone(),
+            created_at: existing
+                .as_ref()
+                .map_or(now, |existing| existing.created_at),
+            updated_at: now,
+        };
+        put_row(batch, &event_type)?;
+        Ok(Ok(match existing {
+            Some(_) => Created::Existing(event_type),
+            None => Created::New(event_type),
+        }))
+    };
+    store.writer.change(put).await
+}
+
+/// Removes an event type.
+pub(super) async fn delete(
+    store: &SqliteStore,
+    org: OrgId,
+    name: &EventTypeName,
+) -> Result<(), ChangeError> {
+    let name = name.clone();
+    let delete = move |batch: &mut Batch<'_>| {
+        let deleted = batch.execute(DELETE, params![org.as_bytes(), name.as_str()])?;
+        Ok(if deleted == 0 {
+            Err(ChangeError::NotFound)
+        } else {
+            Ok(())
+        })
+    };
+    store.writer.change(delete).await
+}
+
+/// One event type.
+pub(super) async fn one(
+    store: &SqliteStore,
+    org: OrgId,
+    name: &EventTypeName,
+) -> Result<Option<EventType>, StoreError> {
+    let name = name.clone();
+    let find = move |connection: &Connection| find(connection, org, &name);
+    store.readers.ask(find).await
+}
+
+/// Event types by name.
+pub(super) async fn list(
+    store: &SqliteStore,
+    org: OrgId,
+    listing: EventTypeListing,
+    page: PageRequest<EventTypeName>,
+) -> Result<Page<EventType>, StoreError> {
+    let list = move |connection: &Connection| {
+        let key = match &page.from {
+            PageStart::Beginning => None,
+            PageStart::After(name) | PageStart::Before(name) => Some(name.as_str()),
+        };
+        let up = page.reads_ascending();
+        // Every blob is above every text.
+        let top = ToSqlOutput::from(&[][..]);
+        let low = key.filter(|_| up).unwrap_or_default();
+        let high = key.filter(|_| !up).map_or(top, ToSqlOutput::from);
+        let archived = listing == EventTypeListing::WithArchived;
+        let which = params![org.as_bytes(), low, high, rows_to_read(&page), archived];
+        let sql = if up { LIST_UP } else { LIST_DOWN };
+        Ok(page.page_of(all(connection, sql, which, read)?))
+    };
+    store.readers.ask(list).await
+}
+
+fn find(
+    connection: &Connection,
+    org: OrgId,
+    name: &EventTypeName,
+) -> Result<Option<EventType>, Failure> {
+    let key = params![org.as_bytes(), name.as_str()];
+    Ok(all(connection, ONE, key, read)?.pop())
+}
+
+fn put_row(batch: &Batch<'_>, event_type: &EventType) -> rusqlite::Result<usize> {
+    let spec = &event_type.spec;
+    let flags = &spec.feature_flags;
+    let row = params![
+        event_type.org.as_bytes(),
+        event_type.name.as_str(),
+        spec.description,
+        spec.archived,
+        spec.deprecated,
+        (!flags.is_empty()).then(|| json(flags)),
+        spec.group_name,
+        spec.schemas,
+        event_type.created_at.as_millis(),
+        event_type.updated_at.as_millis(),
+    ];
+    batch.execute(PUT, row)
+}
+
+fn read(row: &Row<'_>) -> Result<EventType, Failure> {
+    let name = EventTypeName::from_stored(row.get("name")?);
+    let row = Typed {
+        row,
+        table: "event_type",
+        id: &name,
+    };
+    let spec = EventTypeSpec {
+        description: row.plain("description")?,
+        archived: row.plain("archived")?,
+        deprecated: row.plain("deprecated")?,
+        feature_flags: row.json("feature_flags")?.unwrap_or_default(),
+        group_name: row.plain("group_name")?,
+        schemas: row.plain("schemas")?,
+    };
+    Ok(EventType {
+        org: row.org("org")?,
+        spec,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+        name: name.clone(),
+    })
+}

@@ -1,0 +1,190 @@
+//! Taking down an attempt and what follows from it. Fenced: a delivery that this node's epoch does
+//! not own keeps its state.
+
+use rusqlite::params;
+use tokio::sync::OwnedSemaphorePermit;
+
+use hookseal_domain::delivery::{Ended, Next};
+use hookseal_domain::slice::Slice;
+use hookseal_domain::time::Timestamp;
+
+use crate::codes::Code;
+use crate::error::StoreError;
+use crate::seal::{Place, Sealed, facts};
+use crate::sqlite::SqliteStore;
+use crate::sqlite::batch::Batch;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::queue::Job;
+use crate::work::FinishedAttempt;
+
+const INSERT_ATTEMPT: &str = "INSERT INTO attempt (msg, id, slice, app, ep, number, trigger, \
+    outcome, status_code, duration_ms, ended, key_version, facts) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING";
+const END: &str = "DELETE FROM pending \
+    WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5";
+const RETRY: &str = "UPDATE pending SET state = 1, due = ?6, step = ?7, attempts = ?8, \
+    owner = NULL, epoch = NULL \
+    WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5";
+const PUT_OUTCOME: &str = "INSERT OR REPLACE INTO outcome (slice, ep, msg, ended, attempts, at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const MESSAGE_EXISTS: &str = "SELECT 1 FROM message WHERE slice = ?1 AND app = ?2 AND id = ?3";
+const FORGET_ATTEMPT: &str = "DELETE FROM attempt WHERE msg = ?1 AND id = ?2 AND slice = ?3";
+const SWITCH_OFF: &str = "UPDATE endpoint SET switched_off = 1, switched_off_at = ?4, \
+    release_held = 0, updated_at = ?4 WHERE slice = ?1 AND app = ?2 AND id = ?3 \
+    AND deleted_at IS NULL AND switched_off IS NULL";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 5] = [END, RETRY, MESSAGE_EXISTS, FORGET_ATTEMPT, SWITCH_OFF];
+
+/// A result on its way to the disk.
+struct Taken {
+    finished: FinishedAttempt,
+    sealed: Sealed,
+    bytes: usize,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Queues an attempt.
+pub(super) async fn attempt(
+    store: &SqliteStore,
+    mut finished: FinishedAttempt,
+) -> Result<(), StoreError> {
+    let keys = store.keys(finished.app).await?;
+    let keys = keys.ok_or(StoreError::Unsealable { what: "data_key" })?;
+    let attempt = &mut finished.attempt;
+    let place = Place::AttemptFacts {
+        message: attempt.key.message.raw(),
+        attempt: attempt.id.raw(),
+    };
+    let sealed = keys.seal(place, &facts::encode(&attempt.facts))?;
+    attempt.facts = hookseal_domain::delivery::attempt::AttemptFacts::default();
+    let bytes = sealed.bytes.len();
+    let result = |room| -> Box<dyn Job> {
+        Box::new(Taken {
+            finished,
+            sealed,
+            bytes,
+            _room: room,
+        })
+    };
+    store.writer.record(bytes, result).await
+}
+
+impl Job for Taken {
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), Failure> {
+        let slice = Slice::of(self.finished.app).as_i64();
+        if insert_attempt(batch, slice, &self.finished, &self.sealed)? == 0 {
+            return Ok(());
+        }
+        if !move_on(batch, slice, &self.finished)? {
+            forget_orphan(batch, slice, &self.finished)?;
+        }
+        if let Some(at) = self.finished.endpoint_gone_at {
+            switch_off(batch, slice, &self.finished, at)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, result: Result<(), StoreError>) {
+        if let Err(error) = result {
+            let key = self.finished.attempt.key;
+            tracing::error!(
+                message.id = %key.message,
+                endpoint.id = %key.endpoint,
+                error = %error,
+                "Lost the result of an attempt: it is made again after the next start"
+            );
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn outlasts_a_full_disk(&self) -> bool {
+        true
+    }
+}
+
+fn insert_attempt(
+    batch: &Batch<'_>,
+    slice: i64,
+    finished: &FinishedAttempt,
+    sealed: &Sealed,
+) -> rusqlite::Result<usize> {
+    let attempt = &finished.attempt;
+    batch.execute(
+        INSERT_ATTEMPT,
+        params![
+            attempt.key.message.raw(),
+            attempt.id.raw(),
+            slice,
+            finished.app.raw(),
+            attempt.key.endpoint.raw(),
+            attempt.number,
+            attempt.trigger.code(),
+            attempt.outcome.code(),
+            attempt.status_code,
+            attempt.duration_ms,
+            attempt.ended.map(Ended::code),
+            sealed.key_version,
+            sealed.bytes,
+        ],
+    )
+}
+
+/// Moves the delivery on; says whether this node's epoch owned it.
+fn move_on(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> rusqlite::Result<bool> {
+    let attempt = &finished.attempt;
+    let (message, endpoint) = (attempt.key.message.raw(), attempt.key.endpoint.raw());
+    match finished.next {
+        Next::End(ended) => {
+            let owned = params![message, endpoint, slice, batch.node, batch.epoch];
+            if batch.execute(END, owned)? == 0 {
+                return Ok(false);
+            }
+            let at = attempt.id.created_at().as_millis() + i64::from(attempt.duration_ms);
+            let row = params![slice, endpoint, message, ended.code(), attempt.number, at];
+            batch.execute(PUT_OUTCOME, row)?;
+            Ok(true)
+        }
+        Next::Retry { due, step } => {
+            let row = params![
+                message,
+                endpoint,
+                slice,
+                batch.node,
+                batch.epoch,
+                due.as_millis(),
+                step,
+                attempt.number
+            ];
+            Ok(batch.execute(RETRY, row)? == 1)
+        }
+    }
+}
+
+/// An attempt whose message was forgotten meanwhile has nothing to belong to.
+fn forget_orphan(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> Result<(), Failure> {
+    let attempt = &finished.attempt;
+    let message = attempt.key.message.raw();
+    let key = params![slice, finished.app.raw(), message];
+    if batch.first(MESSAGE_EXISTS, key, |_| Ok(()))?.is_none() {
+        batch.execute(FORGET_ATTEMPT, params![message, attempt.id.raw(), slice])?;
+    }
+    Ok(())
+}
+
+fn switch_off(
+    batch: &mut Batch<'_>,
+    slice: i64,
+    finished: &FinishedAttempt,
+    at: Timestamp,
+) -> Result<(), Failure> {
+    let endpoint = finished.attempt.key.endpoint.raw();
+    let key = params![slice, finished.app.raw(), endpoint, at.as_millis()];
+    if batch.execute(SWITCH_OFF, key)? == 1 {
+        batch.changed(finished.app, 0)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! All that publishing and delivering to an application needs, read as of one moment.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use hookseal_domain::endpoint::Destination;
+use hookseal_domain::id::{AppId, EndpointId, OrgId};
+use hookseal_domain::limits::ENDPOINTS_PER_APPLICATION_MAX;
+
+use crate::config::Routing;
+use crate::error::StoreError;
+use crate::page::{Order, PageRequest, PageStart};
+use crate::reference::AppRef;
+use crate::sqlite::SqliteStore;
+use crate::sqlite::endpoints::{self, EndpointRow};
+use crate::sqlite::failure::Failure;
+use crate::sqlite::keyring::{AppKeys, Keyring};
+use crate::sqlite::{applications, signing_keys};
+
+/// Of an application as a request names it.
+pub(super) async fn by_reference(
+    store: &SqliteStore,
+    org: OrgId,
+    app: &AppRef,
+) -> Result<Option<Routing>, StoreError> {
+    let app = app.clone();
+    let keyring = Arc::clone(&store.keyring);
+    let read = move |connection: &Connection| {
+        // One read transaction, so that the version is that of the endpoints.
+        let tx = connection.unchecked_transaction()?;
+        let found = applications::find(&tx, org, &app)?;
+        found.map(|found| read(&tx, &keyring, found)).transpose()
+    };
+    store.readers.ask(read).await
+}
+
+/// Of an application by its id.
+pub(super) async fn by_id(store: &SqliteStore, app: AppId) -> Result<Option<Routing>, StoreError> {
+    let keyring = Arc::clone(&store.keyring);
+    let read = move |connection: &Connection| {
+        let tx = connection.unchecked_transaction()?;
+        let found = applications::live(&tx, app)?;
+        found.map(|found| read(&tx, &keyring, found)).transpose()
+    };
+    store.readers.ask(read).await
+}
+
+fn read(
+    connection: &Connection,
+    keyring: &Keyring,
+    (application, version): (hookseal_domain::application::Application, i64),
+) -> Result<Routing, Failure> {
+    let app = application.id;
+    let everything = PageRequest::<EndpointId> {
+        limit: ENDPOINTS_PER_APPLICATION_MAX,
+        from: PageStart::Beginning,
+        order: Order::Ascending,
+    };
+    let rows = endpoints::read_page(connection, app, &everything)?;
+    let keys = keyring.of_rows(connection, app)?;
+    let destinations: Result<_, Failure> = rows
+        .into_iter()
+        .map(|row| destination(connection, &keys, app, row).map(Arc::new))
+        .collect();
+    Ok(Routing {
+        application,
+        version,
+        destinations: destinations?,
+    })
+}
+
+fn destination(
+    connection: &Connection,
+    keys: &AppKeys,
+    app: AppId,
+    row: EndpointRow,
+) -> Result<Destination, Failure> {
+    let headers = row.headers(keys)?;
+    let endpoint = row.endpoint;
+    let signing_keys = signing_keys::list(connection, keys, app, endpoint.id)?;
+    Ok(Destination {
+        id: endpoint.id,
+        url: endpoint.spec.url,
+        disabled: endpoint.spec.disabled || endpoint.switched_off.is_some(),
+        subscription: endpoint.spec.subscription,
+        park_on: endpoint.spec.park_on,
+        headers,
+        signing_keys: signing_keys.into_iter().map(Arc::new).collect(),
+        generation: row.generation,
+    })
+}
