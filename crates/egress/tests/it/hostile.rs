@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use hookseal_domain::delivery::outcome::FailureKind;
+use hookseal_domain::id::EndpointId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -78,6 +80,37 @@ async fn a_status_counts_when_the_body_stalls_or_breaks() {
             );
         }
     }
+}
+
+/// The peer takes the connection but nothing of the request.
+#[tokio::test]
+async fn a_peer_that_does_not_read_times_out() {
+    let server = Server::start(|stream, _| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let client = Client::plain().impatient();
+    let body = Bytes::from(vec![b'x'; BUFFERED_BYTES_MAX]);
+    let id = EndpointId::from_raw(7);
+    let exchanged = client.post_body(id, &server.url(), body).await;
+    check_failure(&exchanged, FailureKind::TimedOut, &["300 ms"]);
+}
+
+/// A receiver may refuse without reading, and then closes on what is still on its way.
+#[tokio::test]
+async fn an_answer_before_the_request_is_read_counts() {
+    let server = Server::start(|mut stream, _| async move {
+        let answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        stall(stream).await;
+    })
+    .await;
+    let client = Client::plain();
+    let body = Bytes::from(vec![b'x'; BUFFERED_BYTES_MAX]);
+    let id = EndpointId::from_raw(7);
+    let exchanged = client.post_body(id, &server.url(), body).await;
+    check_status(&exchanged, 413);
 }
 
 #[tokio::test]

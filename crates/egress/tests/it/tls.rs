@@ -70,6 +70,21 @@ async fn a_verified_server_gets_the_request() {
     assert_eq!(server.connections(), 1);
 }
 
+/// Nobody knows yet that this server can't share a connection.
+#[tokio::test]
+async fn many_at_once_to_a_new_server() {
+    let authority = Authority::new();
+    let server = answering(authority.issue("hooks.test").http1_acceptor(), OK).await;
+    let client = Client::trusting(&authority.pem);
+    let url = server.tls_url();
+    let post = || client.post(&url);
+    let (a, b, c, d) = tokio::join!(post(), post(), post(), post());
+    for exchanged in [a, b, c, d] {
+        check_status(&exchanged, 200);
+    }
+    assert_eq!(server.connections(), 4);
+}
+
 #[tokio::test]
 async fn an_address_is_verified_as_an_address() {
     let authority = Authority::new();
