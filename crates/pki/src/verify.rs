@@ -88,7 +88,8 @@ pub enum VerifyError {
     /// No way to a root, and the server sent nothing but its own certificate.
     #[error(
         "no trusted root issued the server's certificate (issuer: {issuer}), and the server sent \
-         no intermediate certificate: one is probably missing in its configuration"
+         no intermediate certificate: either one is missing in its configuration, or its CA is \
+         private and an operator has to trust it with egress.extra_roots"
     )]
     IntermediateMissing {
         /// Who issued it.
