@@ -226,9 +226,8 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the server's log ends with:\n{}", self.log_end());
-        }
+        // Test runners show it where a test failed.
+        eprintln!("the server's log ends with:\n{}", self.log_end());
         // Its folder goes with it, so there is nothing to save; it may have ended already.
         let _ = self.kill();
     }
