@@ -1,0 +1,448 @@
+//! An endpoint as it comes in and goes out.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+use url::Host;
+use utoipa::ToSchema;
+
+use hookseal_domain::address_policy::AddressPolicy;
+use hookseal_domain::channel::Channel;
+use hookseal_domain::endpoint::headers::EndpointHeaders;
+use hookseal_domain::endpoint::url::{EndpointUrl, Scheme};
+use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn};
+use hookseal_domain::event_type::EventTypeName;
+use hookseal_domain::id::EndpointId;
+use hookseal_domain::limits::{
+    CHANNELS_PER_ENDPOINT_MAX, DESCRIPTION_BYTES_MAX, EVENT_TYPES_PER_ENDPOINT_MAX,
+};
+use hookseal_domain::signature::key::SigningKey;
+use hookseal_domain::subscription::Subscription;
+use hookseal_domain::uid::Uid;
+use hookseal_domain::violation::Violation;
+
+use crate::api::check::{Fields, Items, Length, number};
+use crate::api::error::violations::Violations;
+use crate::api::wire::{At, Patch, present, text};
+
+/// The bounds of a description.
+const DESCRIPTION: Length = Length {
+    min: 0,
+    max: DESCRIPTION_BYTES_MAX,
+};
+
+/// An endpoint to make.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointIn {
+    /// Where to deliver.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = text::Url, required)]
+    url: Option<String>,
+    /// Your own name of it, unique in the application.
+    #[schema(value_type = Option<text::Uid>)]
+    uid: Option<String>,
+    /// For people.
+    #[serde(default)]
+    #[schema(default = "", max_length = 4096)]
+    description: String,
+    /// Whether deliveries are held.
+    #[serde(default)]
+    #[schema(default = false)]
+    disabled: bool,
+    /// The wanted event types; all if not given. Other name: `filterTypes`.
+    #[serde(alias = "filterTypes")]
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
+    event_types: Option<Vec<String>>,
+    /// The wanted channels; messages on all channels and on none if not given.
+    #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
+    channels: Option<Vec<String>>,
+    /// Most deliveries per second. Older name: `rateLimit`.
+    #[serde(alias = "rateLimit")]
+    #[schema(minimum = 1, maximum = 65_535)]
+    throttle_rate: Option<i64>,
+    /// Status codes (4xx, without 408, 410, 425 and 429) that end a delivery at once instead of
+    /// retrying it: the receiver says that the data is wrong. An extension of Hookseal.
+    #[schema(value_type = Option<Vec<u16>>, max_items = 100)]
+    park_on: Option<Vec<i64>>,
+    /// Your notes: at most 50.
+    #[serde(default)]
+    #[schema(default = json!({}))]
+    metadata: BTreeMap<String, String>,
+    /// Headers to send with each delivery: at most 50.
+    headers: Option<BTreeMap<String, String>>,
+    /// Its signing key; made for it if not given.
+    #[schema(value_type = Option<text::SigningKey>)]
+    secret: Option<String>,
+}
+
+/// An endpoint to replace. Headers and signing key stay.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointUpdate {
+    /// Where to deliver.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = text::Url, required)]
+    url: Option<String>,
+    /// Your own name of it, unique in the application.
+    #[schema(value_type = Option<text::Uid>)]
+    uid: Option<String>,
+    /// For people.
+    #[serde(default)]
+    #[schema(default = "", max_length = 4096)]
+    description: String,
+    /// Whether deliveries are held.
+    #[serde(default)]
+    #[schema(default = false)]
+    disabled: bool,
+    /// The wanted event types; all if not given. Other name: `filterTypes`.
+    #[serde(alias = "filterTypes")]
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
+    event_types: Option<Vec<String>>,
+    /// The wanted channels; messages on all channels and on none if not given.
+    #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
+    channels: Option<Vec<String>>,
+    /// Most deliveries per second. Older name: `rateLimit`.
+    #[serde(alias = "rateLimit")]
+    #[schema(minimum = 1, maximum = 65_535)]
+    throttle_rate: Option<i64>,
+    /// Status codes that end a delivery at once. An extension of Hookseal.
+    #[schema(value_type = Option<Vec<u16>>, max_items = 100)]
+    park_on: Option<Vec<i64>>,
+    /// Your notes: at most 50.
+    #[serde(default)]
+    #[schema(default = json!({}))]
+    metadata: BTreeMap<String, String>,
+}
+
+/// Changes of an endpoint: what is absent stays, `null` clears.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointPatch {
+    /// Where to deliver.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = text::Url, required = false)]
+    url: Option<String>,
+    /// Your own name of it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<text::Uid>)]
+    uid: Patch<String>,
+    /// For people.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, max_length = 4096)]
+    description: Option<String>,
+    /// Whether deliveries are held. `false` also enables an endpoint that was disabled because it
+    /// answered 410.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
+    disabled: Option<bool>,
+    /// The wanted event types; `null` and an empty list are all. Other name: `filterTypes`.
+    #[serde(alias = "filterTypes", default, deserialize_with = "present")]
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, max_items = 1000)]
+    event_types: Patch<Vec<String>>,
+    /// The wanted channels; `null` and an empty list are all.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, max_items = 10)]
+    channels: Patch<Vec<String>>,
+    /// Most deliveries per second; 0 is no limit. Older name: `rateLimit`.
+    #[serde(alias = "rateLimit", default, deserialize_with = "present")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 65_535)]
+    throttle_rate: Patch<i64>,
+    /// Status codes that end a delivery at once. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<u16>>, max_items = 100)]
+    park_on: Patch<Vec<i64>>,
+    /// Your notes, all of them.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+/// An endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointOut {
+    /// Its id.
+    #[schema(value_type = text::EndpointId)]
+    id: String,
+    /// Where to deliver.
+    #[schema(value_type = text::Url)]
+    url: String,
+    /// Your own name of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<text::Uid>)]
+    uid: Option<String>,
+    /// For people.
+    description: String,
+    /// Whether deliveries are held, by you or because it answered 410.
+    #[schema(value_type = bool, required = false, default = false)]
+    disabled: bool,
+    /// The wanted event types.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1)]
+    event_types: Option<Vec<String>>,
+    /// The wanted channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
+    channels: Option<Vec<String>>,
+    /// Most deliveries per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttle_rate: Option<u16>,
+    /// Status codes that end a delivery at once. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<u16>, required = false)]
+    park_on: Vec<u16>,
+    /// Your notes.
+    metadata: BTreeMap<String, String>,
+    /// When it was made.
+    created_at: At,
+    /// When it was last changed.
+    updated_at: At,
+}
+
+/// An endpoint to make, checked.
+pub(crate) struct CheckedEndpoint {
+    /// What the client says of it.
+    pub(crate) spec: EndpointSpec,
+    /// Its headers.
+    pub(crate) headers: EndpointHeaders,
+    /// The signing key that it brings.
+    pub(crate) signing_key: Option<SigningKey>,
+}
+
+// === impl EndpointIn ===
+
+impl EndpointIn {
+    /// Checks the body of a request.
+    pub(crate) fn check(self, policy: &AddressPolicy) -> Result<CheckedEndpoint, Violations> {
+        let mut violations = Violations::default();
+        let mut fields = Fields::of_body(&mut violations);
+        let headers = check_headers(&mut fields, self.headers.unwrap_or_default());
+        let signing_key = fields.optional("secret", self.secret, |text| SigningKey::parse(&text));
+        let spec = EndpointUpdate {
+            url: self.url,
+            uid: self.uid,
+            description: self.description,
+            disabled: self.disabled,
+            event_types: self.event_types,
+            channels: self.channels,
+            throttle_rate: self.throttle_rate,
+            park_on: self.park_on,
+            metadata: self.metadata,
+        };
+        let spec = spec.check_fields(&mut fields, policy);
+        let checked = || {
+            Some(CheckedEndpoint {
+                spec: spec?,
+                headers: headers?,
+                signing_key: signing_key?,
+            })
+        };
+        let checked = checked();
+        violations.finish(checked)
+    }
+}
+
+// === impl EndpointUpdate ===
+
+impl EndpointUpdate {
+    /// The same, with this uid where it has none.
+    pub(crate) fn named(mut self, uid: &str) -> Self {
+        self.uid.get_or_insert_with(|| uid.to_owned());
+        self
+    }
+
+    /// Checks the body of a request.
+    pub(crate) fn check(self, policy: &AddressPolicy) -> Result<EndpointSpec, Violations> {
+        let mut violations = Violations::default();
+        let spec = self.check_fields(&mut Fields::of_body(&mut violations), policy);
+        violations.finish(spec)
+    }
+
+    fn check_fields(self, fields: &mut Fields<'_>, policy: &AddressPolicy) -> Option<EndpointSpec> {
+        let url = fields.required("url", self.url);
+        let url = url.and_then(|url| fields.take("url", check_url(&url, policy)));
+        let uid = fields.optional("uid", self.uid, |uid| Uid::parse(&uid, EndpointId::PREFIX));
+        let description = fields.take("description", DESCRIPTION.checked(self.description));
+        let subscription = Subscription {
+            event_types: check_event_types(fields, self.event_types.as_deref(), 1),
+            channels: check_channels(fields, self.channels.as_deref(), 1),
+        };
+        let throttle_rate = fields.optional("throttleRate", self.throttle_rate, |rate| {
+            number(rate, 1, u16::MAX)
+        });
+        let park_on = fields.take("parkOn", check_park_on(&self.park_on.unwrap_or_default()));
+        let metadata = fields.metadata(self.metadata);
+        Some(EndpointSpec {
+            url: url?,
+            uid: uid?,
+            description: description?,
+            disabled: self.disabled,
+            subscription,
+            throttle_rate: throttle_rate?,
+            park_on: park_on?,
+            metadata: metadata?,
+        })
+    }
+}
+
+// === impl EndpointPatch ===
+
+impl EndpointPatch {
+    /// What the endpoint becomes. One that we disabled stays so unless the patch says otherwise.
+    pub(crate) fn apply(
+        self,
+        endpoint: Endpoint,
+        policy: &AddressPolicy,
+    ) -> Result<EndpointSpec, Violations> {
+        let disabled = self.disabled.unwrap_or_else(|| is_disabled(&endpoint));
+        let mut spec = EndpointSpec {
+            disabled,
+            ..endpoint.spec
+        };
+        let mut violations = Violations::default();
+        let mut fields = Fields::of_body(&mut violations);
+        if let Some(url) = self.url
+            && let Some(url) = fields.take("url", check_url(&url, policy))
+        {
+            spec.url = url;
+        }
+        if let Some(uid) = self.uid {
+            let uid = fields.optional("uid", uid, |uid| Uid::parse(&uid, EndpointId::PREFIX));
+            spec.uid = uid.flatten();
+        }
+        if let Some(description) = self.description {
+            let description = fields.take("description", DESCRIPTION.checked(description));
+            spec.description = description.unwrap_or_default();
+        }
+        if let Some(types) = self.event_types {
+            spec.subscription.event_types = check_event_types(&mut fields, types.as_deref(), 0);
+        }
+        if let Some(channels) = self.channels {
+            spec.subscription.channels = check_channels(&mut fields, channels.as_deref(), 0);
+        }
+        if let Some(rate) = self.throttle_rate {
+            let rate = fields.optional("throttleRate", rate, |rate| number(rate, 0, u16::MAX));
+            spec.throttle_rate = rate.flatten().filter(|rate| *rate > 0);
+        }
+        if let Some(codes) = self.park_on {
+            let codes = fields.take("parkOn", check_park_on(&codes.unwrap_or_default()));
+            spec.park_on = codes.unwrap_or_default();
+        }
+        if let Some(metadata) = self.metadata {
+            spec.metadata = fields.metadata(metadata).unwrap_or_default();
+        }
+        violations.finish(Some(spec))
+    }
+}
+
+// === impl EndpointOut ===
+
+impl EndpointOut {
+    /// As it goes out.
+    pub(crate) fn of(endpoint: Endpoint) -> Self {
+        let disabled = is_disabled(&endpoint);
+        let spec = endpoint.spec;
+        Self {
+            id: endpoint.id.to_string(),
+            url: spec.url.as_str().to_owned(),
+            uid: spec.uid.map(|uid| uid.to_string()),
+            description: spec.description,
+            disabled,
+            event_types: texts(spec.subscription.event_types),
+            channels: texts(spec.subscription.channels),
+            throttle_rate: spec.throttle_rate,
+            park_on: spec.park_on.codes().to_vec(),
+            metadata: spec.metadata,
+            created_at: At(endpoint.id.created_at()),
+            updated_at: At(endpoint.updated_at),
+        }
+    }
+}
+
+/// Whether its deliveries are held, whoever switched it off.
+pub(crate) fn is_disabled(endpoint: &Endpoint) -> bool {
+    endpoint.spec.disabled || endpoint.switched_off.is_some()
+}
+
+/// Each as text.
+pub(crate) fn texts<T: ToString>(list: Option<Vec<T>>) -> Option<Vec<String>> {
+    list.map(|list| list.iter().map(ToString::to_string).collect())
+}
+
+/// Headers by name; the violation stands at the header.
+pub(crate) fn check_headers(
+    fields: &mut Fields<'_>,
+    given: BTreeMap<String, String>,
+) -> Option<EndpointHeaders> {
+    EndpointHeaders::parse(given)
+        .inspect_err(|(name, violation)| match name.as_str() {
+            "" if violation.rule == "header.count" => fields.add("headers", violation),
+            name => fields.add_at(&["headers", name], violation),
+        })
+        .ok()
+}
+
+/// A URL that the operator's policy does not refuse as it stands. Names are resolved, and what they
+/// resolve to is checked, at each attempt.
+fn check_url(given: &str, policy: &AddressPolicy) -> Result<EndpointUrl, Violation> {
+    let url = EndpointUrl::parse(given)?;
+    if url.scheme() == Scheme::Plain && !policy.plain_http_possible() {
+        return Err(Violation::new(
+            "value_error.url.plain_http",
+            "must use https: plain HTTP is not allowed (egress.plain_http)",
+        ));
+    }
+    let ip = match url.host() {
+        Host::Ipv4(ip) => IpAddr::V4(ip),
+        Host::Ipv6(ip) => IpAddr::V6(ip),
+        Host::Domain(_) => return Ok(url),
+    };
+    match policy.screen(SocketAddr::new(ip, url.port()), url.scheme()) {
+        Ok(_) => Ok(url),
+        Err(denied) => Err(Violation::new(
+            "value_error.url.address",
+            format!(
+                "must not go to this address ({}): {denied}",
+                denied.reason.as_str()
+            ),
+        )),
+    }
+}
+
+/// `None` for all; a broken rule is noted, so that what is returned then does not matter.
+fn check_event_types(
+    fields: &mut Fields<'_>,
+    given: Option<&[String]>,
+    min: usize,
+) -> Option<Vec<EventTypeName>> {
+    let items = Items {
+        min,
+        max: EVENT_TYPES_PER_ENDPOINT_MAX,
+    };
+    let types = fields.list("eventTypes", given?, items, EventTypeName::parse)?;
+    (!types.is_empty()).then_some(types)
+}
+
+fn check_channels(
+    fields: &mut Fields<'_>,
+    given: Option<&[String]>,
+    min: usize,
+) -> Option<Vec<Channel>> {
+    let items = Items {
+        min,
+        max: CHANNELS_PER_ENDPOINT_MAX,
+    };
+    let channels = fields.list("channels", given?, items, Channel::parse)?;
+    (!channels.is_empty()).then_some(channels)
+}
+
+fn check_park_on(given: &[i64]) -> Result<ParkOn, Violation> {
+    // What does not fit the type is no status code either: 0 is refused by the rule.
+    let codes: Vec<u16> = given
+        .iter()
+        .map(|code| u16::try_from(*code).unwrap_or(0))
+        .collect();
+    ParkOn::parse(&codes)
+}

@@ -1,0 +1,346 @@
+//! A message as it comes in and goes out.
+//!
+//! **Invariant:** a payload's bytes are never written anew, only copied.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use hookseal_domain::application::ApplicationSpec;
+use hookseal_domain::channel::Channel;
+use hookseal_domain::event_type::EventTypeName;
+use hookseal_domain::id::{MessageId, OrgId};
+use hookseal_domain::limits::CHANNELS_PER_MESSAGE_MAX;
+use hookseal_domain::message::Message;
+use hookseal_domain::uid::Uid;
+use hookseal_domain::violation::Violation;
+use hookseal_engine::publish::Publish;
+use hookseal_store::inspect::Content;
+use hookseal_store::publish::Idempotency;
+use hookseal_store::reference::AppRef;
+
+use crate::api::application::ApplicationIn;
+use crate::api::check::{Fields, Items, Length, number};
+use crate::api::error::ApiError;
+use crate::api::error::violations::Violations;
+use crate::api::input::too_large;
+use crate::api::wire::{At, present, text};
+
+/// Days that a payload is kept where nothing else is asked for: the contract's 90.
+const RETENTION_DAYS: i64 = 90;
+/// Most hours that a payload is kept: the contract's 90 days.
+const RETENTION_HOURS_MAX: i64 = RETENTION_DAYS * 24;
+/// The bounds of a tag: the contract's.
+const TAG: Length = Length { min: 1, max: 128 };
+/// The tags of one message: the contract's.
+const TAGS: Items = Items { min: 0, max: 5 };
+/// Payloads up to this size, in bytes, are copied out of the request's buffer, which may be much
+/// larger than they are and would be held as long.
+const COPIED_BYTES_MAX: usize = 64 * 1024;
+
+/// A message to publish.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = MessageIn)]
+pub(crate) struct MessageIn<'a> {
+    /// What happened.
+    #[serde(borrow, default, deserialize_with = "borrowed")]
+    #[schema(value_type = text::EventTypeName, required)]
+    event_type: Option<Cow<'a, str>>,
+    /// What is delivered: these bytes exactly. Other name: `data`.
+    #[serde(borrow, alias = "data", default, deserialize_with = "present")]
+    #[schema(value_type = Object, required)]
+    payload: Option<&'a RawValue>,
+    /// Your own name of it, unique in the application.
+    #[schema(value_type = Option<text::Uid>)]
+    event_id: Option<String>,
+    /// Which channels it goes to.
+    #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
+    channels: Option<Vec<String>>,
+    /// Your labels.
+    #[schema(value_type = Option<std::collections::HashSet<text::Tag>>, max_items = 5)]
+    tags: Option<Vec<String>>,
+    /// Days that the payload is kept.
+    #[schema(minimum = 1, maximum = 90, default = 90)]
+    payload_retention_period: Option<i64>,
+    /// Hours that the payload is kept; counts before the days.
+    #[schema(minimum = 1, maximum = 2160)]
+    payload_retention_hours: Option<i64>,
+    /// Makes the application in the path if it does not exist.
+    application: Option<ApplicationIn>,
+    #[serde(borrow)]
+    #[schema(ignore)]
+    deliver_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    #[schema(ignore)]
+    transformations_params: Option<BTreeMap<Cow<'a, str>, IgnoredAny>>,
+}
+
+/// A message to publish, checked.
+pub(crate) struct CheckedMessage {
+    event_type: EventTypeName,
+    payload: Bytes,
+    event_id: Option<Uid>,
+    channels: Vec<Channel>,
+    tags: Vec<String>,
+    payload_retention: Duration,
+    /// The application to make if there is none.
+    pub(crate) application: Option<ApplicationSpec>,
+}
+
+/// A message.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MessageOut {
+    /// Its id.
+    #[schema(value_type = text::MessageId)]
+    id: String,
+    /// Your own name of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<text::Uid>)]
+    event_id: Option<String>,
+    /// What happened.
+    #[schema(value_type = text::EventTypeName)]
+    event_type: String,
+    /// Which channels it goes to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = std::collections::HashSet<text::Channel>, required = false)]
+    channels: Vec<String>,
+    /// Your labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = std::collections::HashSet<text::Tag>, required = false)]
+    tags: Vec<String>,
+    /// What is delivered; `{}` where it was not asked for, `{"expired": true}` once it is forgotten.
+    #[schema(value_type = Object)]
+    payload: Payload,
+    /// When it was published.
+    timestamp: At,
+}
+
+/// A payload as it goes out.
+pub(crate) enum Payload {
+    /// The bytes that were given, which are JSON.
+    Given(Bytes),
+    /// Not asked for.
+    Omitted,
+    /// Forgotten.
+    Expired,
+}
+
+// === impl MessageIn ===
+
+impl MessageIn<'_> {
+    /// Checks the body of a request; `bytes` is the body that this was read from.
+    pub(crate) fn check(
+        self,
+        bytes: &Bytes,
+        payload_bytes_max: usize,
+    ) -> Result<CheckedMessage, ApiError> {
+        let mut violations = Violations::default();
+        let mut fields = Fields::of_body(&mut violations);
+        self.check_unsupported(&mut fields);
+        let event_type = fields.required("eventType", self.event_type.as_deref());
+        let event_type =
+            event_type.and_then(|text| fields.take("eventType", EventTypeName::parse(text)));
+        let payload = fields.required("payload", self.payload);
+        let payload = payload.and_then(|given| fields.take("payload", check_object(given)));
+        let event_id = fields.optional("eventId", self.event_id.as_deref(), |text| {
+            Uid::parse(text, MessageId::PREFIX)
+        });
+        let channels = check_channels(&mut fields, self.channels.as_deref());
+        let tags = self.tags.as_deref().unwrap_or_default();
+        let tags = fields.list("tags", tags, TAGS, check_tag);
+        let hours = self.check_retention(&mut fields);
+        let at = &["body", "application"];
+        let application = match self.application {
+            Some(given) => given.check(Fields::at(&mut violations, at)).map(Some),
+            None => Some(None),
+        };
+        let checked = || {
+            Some(CheckedMessage {
+                event_type: event_type?,
+                payload: detached(bytes, payload?),
+                event_id: event_id?,
+                channels: channels?,
+                tags: tags?,
+                payload_retention: Duration::from_secs(hours?.checked_mul(3600)?),
+                application: application?,
+            })
+        };
+        let checked = checked();
+        let checked = violations.finish(checked)?;
+        if checked.payload.len() > payload_bytes_max {
+            return Err(too_large("the payload", payload_bytes_max));
+        }
+        Ok(checked)
+    }
+
+    /// What we can't do is refused where leaving it undone would be noticed too late.
+    fn check_unsupported(&self, fields: &mut Fields<'_>) {
+        let not_supported = |what| Violation::new("value_error.not_supported", what);
+        if self.deliver_at.is_some() {
+            let text = "is not supported by this server; publish the message when it is to go out";
+            fields.add("deliverAt", &not_supported(text));
+        }
+        for name in ["rawPayload", "headers"] {
+            let given = self.transformations_params.as_ref();
+            if given.is_some_and(|params| params.contains_key(name)) {
+                let text = "is not supported by this server; payloads are JSON objects";
+                fields.add_at(&["transformationsParams", name], &not_supported(text));
+            }
+        }
+    }
+
+    fn check_retention(&self, fields: &mut Fields<'_>) -> Option<u64> {
+        let days = self.payload_retention_period;
+        let days = fields.optional("payloadRetentionPeriod", days, |days| {
+            number(days, 1, RETENTION_DAYS)
+        });
+        let hours = self.payload_retention_hours;
+        let hours = fields.optional("payloadRetentionHours", hours, |hours| {
+            number(hours, 1, RETENTION_HOURS_MAX)
+        });
+        let days = days?.unwrap_or(RETENTION_DAYS);
+        u64::try_from(hours?.unwrap_or(days * 24)).ok()
+    }
+}
+
+// === impl CheckedMessage ===
+
+impl CheckedMessage {
+    /// What the engine is asked for.
+    pub(crate) fn publish(
+        &self,
+        org: OrgId,
+        app: AppRef,
+        idempotency: Option<Idempotency>,
+    ) -> Publish {
+        Publish {
+            org,
+            app,
+            event_type: self.event_type.clone(),
+            event_id: self.event_id.clone(),
+            channels: self.channels.clone(),
+            tags: self.tags.clone(),
+            payload: self.payload.clone(),
+            payload_retention: self.payload_retention,
+            idempotency,
+        }
+    }
+
+    /// The answer, once it is durable.
+    pub(crate) fn accepted(self, id: MessageId, content: Content) -> MessageOut {
+        MessageOut {
+            id: id.to_string(),
+            event_id: self.event_id.map(|uid| uid.to_string()),
+            event_type: self.event_type.to_string(),
+            channels: self.channels.iter().map(ToString::to_string).collect(),
+            tags: self.tags,
+            payload: Payload::of(Some(self.payload), content),
+            timestamp: At(id.created_at()),
+        }
+    }
+}
+
+// === impl MessageOut ===
+
+impl MessageOut {
+    /// As it goes out.
+    pub(crate) fn of(message: Message, content: Content) -> Self {
+        Self {
+            id: message.id.to_string(),
+            event_id: message.event_id.map(|uid| uid.to_string()),
+            event_type: message.event_type.to_string(),
+            channels: message.channels.iter().map(ToString::to_string).collect(),
+            tags: message.tags,
+            payload: Payload::of(message.payload, content),
+            timestamp: At(message.id.created_at()),
+        }
+    }
+}
+
+// === impl Payload ===
+
+impl Payload {
+    /// As much of it as was asked for and is there.
+    pub(crate) fn of(payload: Option<Bytes>, content: Content) -> Self {
+        match (content, payload) {
+            (Content::Without, _) => Self::Omitted,
+            (Content::With, Some(bytes)) => Self::Given(bytes),
+            (Content::With, None) => Self::Expired,
+        }
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Given(bytes) => {
+                let raw: &RawValue = serde_json::from_slice(bytes).map_err(S::Error::custom)?;
+                raw.serialize(serializer)
+            }
+            Self::Omitted => serializer.serialize_map(Some(0))?.end(),
+            Self::Expired => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("expired", &true)?;
+                map.end()
+            }
+        }
+    }
+}
+
+/// Reads a text that is given, without copying it where that can be.
+fn borrowed<'de: 'a, 'a, D>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+    Borrowed::deserialize(deserializer).map(|text| Some(text.0))
+}
+
+fn check_object(given: &RawValue) -> Result<&RawValue, Violation> {
+    if given.get().starts_with('{') {
+        return Ok(given);
+    }
+    Err(Violation::new("type_error", "must be a JSON object"))
+}
+
+/// The payload's bytes, on their own if they are few.
+fn detached(body: &Bytes, payload: &RawValue) -> Bytes {
+    let bytes = payload.get().as_bytes();
+    if bytes.len() <= COPIED_BYTES_MAX {
+        return Bytes::copy_from_slice(bytes);
+    }
+    body.slice_ref(bytes)
+}
+
+fn check_channels(fields: &mut Fields<'_>, given: Option<&[String]>) -> Option<Vec<Channel>> {
+    let items = Items {
+        min: 1,
+        max: CHANNELS_PER_MESSAGE_MAX,
+    };
+    match given {
+        Some(given) => fields.list("channels", given, items, Channel::parse),
+        None => Some(Vec::new()),
+    }
+}
+
+fn check_tag(text: &str) -> Result<String, Violation> {
+    TAG.check(text)?;
+    let fit = |c: char| c.is_ascii_alphanumeric() || r"-_./\#".contains(c);
+    if text.chars().all(fit) {
+        return Ok(text.to_owned());
+    }
+    Err(Violation::new(
+        "value_error.pattern",
+        r"may only contain letters, digits and the characters - _ . / \ #",
+    ))
+}

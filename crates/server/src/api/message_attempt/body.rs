@@ -1,0 +1,187 @@
+//! An attempt as it goes out.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use hookseal_domain::delivery::Trigger;
+use hookseal_domain::delivery::attempt::{Attempt, ConnectionFacts, TlsFacts};
+use hookseal_domain::delivery::outcome::Outcome;
+use hookseal_store::inspect::Content;
+
+use crate::api::wire::{At, StatusText, numbers, text};
+
+/// What stands for a response that was expunged.
+const EXPUNGED: &str = "EXPUNGED";
+
+/// One try of a delivery.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = MessageAttemptOut)]
+pub(crate) struct AttemptOut {
+    /// Its id.
+    #[schema(value_type = text::AttemptId)]
+    id: String,
+    /// What was delivered.
+    #[schema(value_type = text::MessageId)]
+    msg_id: String,
+    /// Whom to.
+    #[schema(value_type = text::EndpointId)]
+    endpoint_id: String,
+    /// The URL as it was then.
+    #[schema(value_type = text::Url)]
+    url: String,
+    /// When it began.
+    timestamp: At,
+    /// Whether it was accepted: 0 or 2.
+    #[schema(value_type = numbers::MessageStatus)]
+    status: u8,
+    /// The same in a word.
+    status_text: StatusText,
+    /// The status code of the response; 0 for none.
+    response_status_code: u16,
+    /// The first bytes of the response's body.
+    response: String,
+    /// From start to end, in milliseconds.
+    response_duration_ms: u32,
+    /// Why the delivery exists.
+    #[schema(value_type = numbers::MessageAttemptTriggerType)]
+    trigger_type: u8,
+    /// Which try of the delivery it was, from 1. An extension of Hookseal, like all that follow.
+    attempt_number: u32,
+    /// What it meant: `accepted`, `retry`, `parked`, `gone`, `not_trusted`, `blocked`,
+    /// `unreachable`, `timed_out`, `internal` or `unsendable`.
+    outcome: &'static str,
+    /// Why it failed, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// How the delivery ended, if with this attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<&'static str>,
+    /// The connection.
+    #[serde(skip_serializing_if = "ConnectionOut::is_empty")]
+    #[schema(required = false)]
+    connection: ConnectionOut,
+}
+
+/// What is known of a connection.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AttemptConnection)]
+struct ConnectionOut {
+    /// The address that it went to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_ip: Option<String>,
+    /// Addresses of the same name that the address policy refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    refused: Vec<RefusedOut>,
+    /// `HTTP/1.1` or `HTTP/2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_version: Option<String>,
+    /// The TLS session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsOut>,
+}
+
+/// An address that the address policy refused.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusedAddress)]
+struct RefusedOut {
+    /// The address.
+    ip: String,
+    /// Why: the reason's stable name.
+    reason: String,
+}
+
+/// What is known of a TLS session.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AttemptTls)]
+struct TlsOut {
+    /// `TLSv1.2` or `TLSv1.3`.
+    version: String,
+    /// Name of the cipher suite.
+    cipher_suite: String,
+    /// Name of the key-exchange group.
+    key_exchange_group: String,
+    /// SHA-256 of the server's public key, as `sha256/` and base64 (RFC 7469).
+    peer_spki_sha256: String,
+    /// When the server's certificate expires.
+    certificate_expires_at: At,
+}
+
+// === impl AttemptOut ===
+
+impl AttemptOut {
+    /// As it goes out.
+    pub(crate) fn of(attempt: Attempt, content: Content) -> Self {
+        let status = match attempt.outcome {
+            Outcome::Accepted => StatusText::Success,
+            _ => StatusText::Fail,
+        };
+        let response = match (content, attempt.facts.response_body) {
+            (Content::Without, _) => String::new(),
+            (Content::With, Some(body)) => String::from_utf8_lossy(&body).into_owned(),
+            (Content::With, None) => EXPUNGED.to_owned(),
+        };
+        Self {
+            id: attempt.id.to_string(),
+            msg_id: attempt.key.message.to_string(),
+            endpoint_id: attempt.key.endpoint.to_string(),
+            url: attempt.facts.url,
+            timestamp: At(attempt.id.created_at()),
+            status: status.number(),
+            status_text: status,
+            response_status_code: attempt.status_code.unwrap_or(0),
+            response,
+            response_duration_ms: attempt.duration_ms,
+            trigger_type: match attempt.trigger {
+                Trigger::Publish => 0,
+                Trigger::Resend => 1,
+            },
+            attempt_number: attempt.number,
+            outcome: attempt.outcome.as_str(),
+            reason: attempt.facts.reason,
+            ended: attempt.ended.map(|ended| ended.as_str()),
+            connection: ConnectionOut::of(attempt.facts.connection),
+        }
+    }
+}
+
+// === impl ConnectionOut ===
+
+impl ConnectionOut {
+    fn of(facts: ConnectionFacts) -> Self {
+        let refused = |(ip, reason): (std::net::IpAddr, String)| RefusedOut {
+            ip: ip.to_string(),
+            reason,
+        };
+        Self {
+            remote_ip: facts.remote_ip.map(|ip| ip.to_string()),
+            refused: facts.refused.into_iter().map(refused).collect(),
+            http_version: facts.http_version,
+            tls: facts.tls.map(TlsOut::of),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.remote_ip.is_none()
+            && self.refused.is_empty()
+            && self.http_version.is_none()
+            && self.tls.is_none()
+    }
+}
+
+// === impl TlsOut ===
+
+impl TlsOut {
+    fn of(facts: TlsFacts) -> Self {
+        Self {
+            version: facts.version,
+            cipher_suite: facts.cipher_suite,
+            key_exchange_group: facts.key_exchange_group,
+            peer_spki_sha256: facts.peer_spki_sha256,
+            certificate_expires_at: At(facts.certificate_expires_at),
+        }
+    }
+}
