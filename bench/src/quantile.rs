@@ -13,7 +13,7 @@ impl Sorted {
         Self(observations_ns)
     }
 
-    /// The smallest observation, in milliseconds, that at least `permille` thousandths do not exceed;
+    /// The smallest observation, in milliseconds, that `permille` thousandths do not exceed;
     /// 0 where nothing was observed.
     pub(crate) fn permille_ms(&self, permille: usize) -> f64 {
         let rank = (self.0.len() * permille).div_ceil(1000).max(1);

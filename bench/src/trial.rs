@@ -123,8 +123,8 @@ impl Trial {
 // === impl Bench ===
 
 impl Bench {
-    /// Runs one trial. `beside` are URLs of endpoints that get every message too and whose deliveries
-    /// are not looked at.
+    /// Runs one trial. `beside` are URLs of more endpoints, which get every message too and whose
+    /// deliveries are not looked at.
     pub(crate) async fn run(
         &self,
         contender: Contender,
