@@ -92,10 +92,12 @@ impl ExchangeError {
             Self::Tls(TlsError::Unverified) => FailureKind::Internal,
             Self::Blocked(_) => FailureKind::Blocked,
             Self::Tls(TlsError::NotTrusted(_)) => FailureKind::NotTrusted,
+            Self::Connect(_)
+            | Self::Closed(_)
+            | Self::Truncated(_)
+            | Self::Broken(_)
+            | Self::Tls(TlsError::Broken(_)) => FailureKind::Connection,
             Self::Tls(_) | Self::TlsAlert(_) => FailureKind::Handshake,
-            Self::Connect(_) | Self::Closed(_) | Self::Truncated(_) | Self::Broken(_) => {
-                FailureKind::Connection
-            }
             Self::TlsBroken(_) | Self::HeadTooLarge(_) | Self::NotHttp(_) => FailureKind::Protocol,
         }
     }

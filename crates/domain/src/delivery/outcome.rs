@@ -39,7 +39,8 @@ pub enum FailureKind {
     Resolve,
     /// No connection, or it broke.
     Connection,
-    /// The TLS handshake failed, but not over the server's certificate.
+    /// The peers could not agree on TLS: an alert, or no version or suite in common. Will not mend
+    /// itself.
     Handshake,
     /// The server's certificate was not accepted.
     NotTrusted,
@@ -66,7 +67,7 @@ pub enum Outcome {
     Parked,
     /// 410: the endpoint is disabled.
     Gone,
-    /// The server could not be verified: nothing was sent.
+    /// No TLS session with a verified server came about.
     NotTrusted,
     /// The address policy forbids it: nothing was sent.
     Blocked,
@@ -117,11 +118,10 @@ impl Outcome {
             },
             Reply::Failure(kind) => match kind {
                 FailureKind::TimedOut => Self::TimedOut,
-                FailureKind::Resolve
-                | FailureKind::Connection
-                | FailureKind::Handshake
-                | FailureKind::Protocol => Self::Unreachable,
-                FailureKind::NotTrusted => Self::NotTrusted,
+                FailureKind::Resolve | FailureKind::Connection | FailureKind::Protocol => {
+                    Self::Unreachable
+                }
+                FailureKind::NotTrusted | FailureKind::Handshake => Self::NotTrusted,
                 FailureKind::Blocked => Self::Blocked,
                 FailureKind::Internal => Self::Internal,
                 FailureKind::EndpointDeleted | FailureKind::PayloadExpired => Self::Unsendable,
@@ -247,9 +247,9 @@ mod tests {
             ),
             (
                 FailureKind::Handshake,
-                Outcome::Unreachable,
-                Fault::Network,
-                Again::Soon,
+                Outcome::NotTrusted,
+                Fault::Receiver,
+                Again::Later,
             ),
             (
                 FailureKind::Protocol,

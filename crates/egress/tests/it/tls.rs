@@ -242,7 +242,7 @@ async fn what_is_no_tls_is_no_handshake() {
     let exchanged = client.post(&server.tls_url()).await;
     check_failure(
         &exchanged,
-        FailureKind::Handshake,
+        FailureKind::Connection,
         &["during the TLS handshake"],
     );
 }
