@@ -1,0 +1,59 @@
+//! A clock that moves when a test says so.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use hookseal_domain::time::Timestamp;
+use hookseal_engine::clock::{Clock, Random};
+
+/// 2026-11-23T08:20:00Z.
+const START: Timestamp = Timestamp::from_millis(1_795_422_000_000);
+
+pub(crate) struct ManualClock {
+    now: watch::Sender<Timestamp>,
+}
+
+/// Every draw is the same: the jitter is none.
+#[derive(Default)]
+pub(crate) struct NoJitter {
+    drawn: AtomicU64,
+}
+
+// === impl ManualClock ===
+
+impl ManualClock {
+    pub(crate) fn new() -> Self {
+        Self {
+            now: watch::Sender::new(START),
+        }
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.now.send_modify(|now| *now = now.plus(by));
+    }
+}
+
+#[async_trait]
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.now.borrow()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        let mut now = self.now.subscribe();
+        now.wait_for(|now| *now >= at).await.unwrap();
+    }
+}
+
+// === impl NoJitter ===
+
+impl Random for NoJitter {
+    fn bits(&self) -> u64 {
+        // The high half, which becomes the jitter, stays just above the middle; the low half differs, so
+        // that keys made of it do.
+        0x8000_0000_0000_0000 | (self.drawn.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff)
+    }
+}

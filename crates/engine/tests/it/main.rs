@@ -1,0 +1,8 @@
+//! The engine over a real store and real sockets, under a manual clock.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+mod clock;
+mod story;
+mod survival;
+mod world;
