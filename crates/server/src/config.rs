@@ -24,6 +24,7 @@ mod value;
 mod tests;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::api::ApiSection;
 use crate::config::auth::AuthSection;
@@ -37,6 +38,7 @@ use crate::config::section::{Chapter, Reader, Section};
 use crate::config::server::ServerSection;
 use crate::config::source::{Layers, Sources};
 use crate::config::store::{StoreSection, StoreUrl};
+use crate::config::value::Scalar;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -121,6 +123,11 @@ impl Config {
             log: log?,
         })
     }
+}
+
+/// A duration as the configuration has it, for flags that take one too.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    Duration::parse(text).ok_or_else(|| format!("must be {}", Duration::FORM))
 }
 
 /// What is said of all sections, in the order of the reference.

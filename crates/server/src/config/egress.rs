@@ -41,6 +41,14 @@ section! {
 // === impl EgressSection ===
 
 impl EgressSection {
+    /// Which addresses deliveries may go to.
+    pub fn address_policy(&self) -> AddressPolicy {
+        AddressPolicy {
+            allow_networks: self.allow_networks.clone(),
+            plain_http: self.plain_http,
+        }
+    }
+
     /// For the egress; reads the file of extra roots.
     pub fn egress(&self) -> Result<EgressConfig, ConfigError> {
         let extra_roots_pem = match &self.extra_roots {
@@ -48,10 +56,7 @@ impl EgressSection {
             None => None,
         };
         Ok(EgressConfig {
-            address_policy: AddressPolicy {
-                allow_networks: self.allow_networks.clone(),
-                plain_http: self.plain_http,
-            },
+            address_policy: self.address_policy(),
             extra_roots_pem,
             public_roots: self.public_roots,
             tls_min_version: self.tls_min_version,
