@@ -84,9 +84,15 @@ pub async fn play(
         seen.push((member.role, view, &*member.ledger));
     }
     let problems = problems(events, &published, &seen);
-    let ledgers: Vec<_> = seen.iter().map(|(role, _, ledger)| (*role, *ledger)).collect();
+    let ledgers: Vec<_> = seen
+        .iter()
+        .map(|(role, _, ledger)| (*role, *ledger))
+        .collect();
     let views: Vec<_> = seen.into_iter().map(|(_, view, _)| view).collect();
-    screen.show(&format!("\nEvery delivery, by the API\n{}", table(&views, began)))?;
+    screen.show(&format!(
+        "\nEvery delivery, by the API\n{}",
+        table(&views, began)
+    ))?;
     screen.show(&counts(&ledgers))?;
     screen.show(&summary(events, &problems))?;
     Ok(problems)
@@ -145,33 +151,35 @@ fn state_of(view: &EndpointView) -> String {
 }
 
 fn introduction(stage: &Stage, events: &[Event]) -> String {
+    let api = stage.api_url();
     let mut text = format!(
-        "Hookseal demo: {} events to three receivers, signed, over TLS 1.3.\n\n  {:<8}  {}  \
-         on a temporary store\n",
-        events.len(),
-        "server",
-        stage.api_url()
+        "Hookseal demo: {} events to three receivers, signed, over TLS 1.3.\n\n  \
+         API      {api}/api/v1   docs {api}/docs\n",
+        events.len()
     );
     for member in &stage.cast {
+        let role = member.role;
         text.push_str(&format!(
-            "  {:<8}  {}  {}\n",
-            member.role.as_str(),
+            "  {:<8} {}   {}\n",
+            role.as_str(),
             member.receiver.url(),
-            member.role.description()
+            role.description()
         ));
     }
+    text.push('\n');
     text
 }
 
 fn counts(ledgers: &[(Role, &Ledger)]) -> String {
-    let mut text = "The same, by the receivers\n".to_owned();
+    let mut text = "\nThe same, by the receivers\n".to_owned();
     for (role, ledger) in ledgers {
         let counts = ledger.counts();
         text.push_str(&format!(
-            "  {:<8}  {} requests received, {} verified, {} messages accepted, {} duplicates\n",
+            "  {:<8} {} requests received, {} verified ({}), {} messages accepted, {} duplicates\n",
             role.as_str(),
             counts.received,
             counts.verified,
+            role.signature(),
             counts.accepted,
             counts.duplicates
         ));
@@ -198,7 +206,7 @@ fn summary(events: &[Event], problems: &[Problem]) -> String {
 pub fn invitation(stage: &Stage) -> String {
     let url = stage.api_url();
     format!(
-        "API   {url}/api/v1\nDocs  {url}/docs\n\nPublish something yourself:\n\n\
+        "The API goes on at {url}/api/v1, its docs at {url}/docs.\n\nPublish something yourself:\n\n\
          TOKEN={}\n\
          curl -sS {url}/api/v1/app/{APP}/msg -H \"Authorization: Bearer $TOKEN\" \\\n  \
          -H 'Content-Type: application/json' \\\n  \

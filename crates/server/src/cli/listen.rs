@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Args;
 use http::StatusCode;
 use ipnet::IpNet;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use hookseal_domain::secret::Secret;
@@ -21,10 +21,12 @@ use crate::receiver::inbox::{Entry, Inbox};
 use crate::receiver::transcript::{Verification, transcript};
 use crate::receiver::verify::Verifier;
 use crate::receiver::{Receiver, Transport};
+use crate::runtime::clock::SystemClock;
+use crate::runtime::signals::StopSignals;
 
-/// Receives webhooks, verifies them and shows what arrives. For development.
-#[derive(Debug, Args)]
-pub struct Listen {
+/// Receive webhooks on this machine, verify them and show what arrives.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     addr: SocketAddr,
@@ -46,43 +48,55 @@ pub struct Listen {
     count: Option<u64>,
 }
 
-// === impl Listen ===
+/// What was found in what came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    AllVerified,
+    SomeRefused,
+}
 
-impl Listen {
-    /// Receives until `interrupted`, or until enough has come.
-    pub async fn run(
-        self,
-        out: &mut impl Write,
-        clock: Arc<dyn Clock>,
-        interrupted: impl Future<Output = ()>,
-    ) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = Runtime::new().context("the runtime can't start")?;
+    runtime.block_on(args.listen(&mut io::stdout()))
+}
+
+// === impl Args ===
+
+impl Args {
+    /// Receives until a signal, or until enough has come.
+    async fn listen(&self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+        let mut signals = StopSignals::listen().context("signals can't be listened to")?;
         let verifier = match &self.secret {
             Some(key) => Some(Verifier::parse(key.expose()).context("--secret")?),
             None => None,
         };
-        let transport = self.transport(&*clock)?;
+        let transport = self.transport()?;
         let (inbox, waiting) = Inbox::new(verifier, self.reply);
-        let receiver = Receiver::start(self.addr, transport, Arc::new(inbox), clock)
-            .await
-            .with_context(|| format!("cannot listen on {}", self.addr))?;
-        out.write_all(self.introduction(&receiver).as_bytes())?;
-        let all_verified = tokio::select! {
-            shown = self.show(waiting, out) => shown?,
-            () = interrupted => true,
+        let receiver =
+            Receiver::start(self.addr, transport, Arc::new(inbox), Arc::new(SystemClock))
+                .await
+                .with_context(|| format!("can't listen on {}", self.addr))?;
+        let introduction = self.introduction(&receiver);
+        let shown = tokio::select! {
+            shown = self.show(&introduction, waiting, out) => Some(shown),
+            _ = signals.next() => None,
         };
+        signals.end_at_next();
         receiver.stop().await;
-        Ok(if all_verified {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        match shown {
+            Some(Ok(Verdict::AllVerified)) | None => Ok(ExitCode::SUCCESS),
+            Some(Ok(Verdict::SomeRefused)) => Ok(ExitCode::FAILURE),
+            // Whoever was watching has gone.
+            Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            Some(Err(error)) => Err(error.into()),
+        }
     }
 
-    fn transport(&self, clock: &dyn Clock) -> anyhow::Result<Transport> {
+    fn transport(&self) -> anyhow::Result<Transport> {
         if !self.tls {
             return Ok(Transport::Plain);
         }
-        let authority = LocalAuthority::make("Hookseal listen", clock.now())?;
+        let authority = LocalAuthority::make("Hookseal listen", SystemClock.now())?;
         let names = vec![
             "localhost".to_owned(),
             "127.0.0.1".to_owned(),
@@ -91,7 +105,7 @@ impl Listen {
         ];
         let config = authority.server_config(names)?;
         std::fs::write(&self.ca_file, authority.pem())
-            .with_context(|| format!("cannot write {}", self.ca_file.display()))?;
+            .with_context(|| format!("can't write {}", self.ca_file.display()))?;
         Ok(Transport::Tls(config))
     }
 
@@ -117,26 +131,29 @@ impl Listen {
         text
     }
 
-    /// Shows what comes until enough has come, and says whether all of it verified.
+    /// Shows what comes, until enough has come.
     async fn show(
         &self,
+        introduction: &str,
         mut waiting: mpsc::Receiver<Entry>,
         out: &mut impl Write,
-    ) -> io::Result<bool> {
-        let mut all_verified = true;
+    ) -> io::Result<Verdict> {
+        out.write_all(introduction.as_bytes())?;
+        let mut verdict = Verdict::AllVerified;
         let mut shown = 0;
         while let Some(entry) = waiting.recv().await {
-            all_verified &= !matches!(entry.verification, Verification::Refused(_));
+            if let Verification::Refused(_) = entry.verification {
+                verdict = Verdict::SomeRefused;
+            }
             let text = transcript(&entry.arrival, &entry.verification, entry.answered);
-            out.write_all(text.as_bytes())?;
-            out.write_all(b"\n")?;
+            out.write_all(format!("{text}\n").as_bytes())?;
             out.flush()?;
             shown += 1;
             if self.count == Some(shown) {
                 break;
             }
         }
-        Ok(all_verified)
+        Ok(verdict)
     }
 }
 

@@ -8,6 +8,8 @@ use aws_lc_rs::digest::{Digest, SHA256, digest};
 use http::StatusCode;
 use parking_lot::Mutex;
 
+use hookseal_domain::signature::key::KeyKind;
+
 use crate::receiver::verify::Verifier;
 use crate::receiver::{Arrival, Recipient};
 
@@ -82,8 +84,24 @@ impl Role {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Healthy => "takes everything",
-            Self::Flaky => "answers 503 to the first two attempts of each message, then recovers",
+            Self::Flaky => "answers 503 to two attempts of each message, then recovers",
             Self::Gone => "answers 410 Gone, which disables the endpoint",
+        }
+    }
+
+    /// How its webhooks are signed.
+    pub const fn signing_key_kind(self) -> KeyKind {
+        match self {
+            Self::Healthy | Self::Gone => KeyKind::HmacSha256,
+            Self::Flaky => KeyKind::Ed25519,
+        }
+    }
+
+    /// The same for people, with the name of Standard Webhooks.
+    pub const fn signature(self) -> &'static str {
+        match self.signing_key_kind() {
+            KeyKind::HmacSha256 => "v1, HMAC",
+            KeyKind::Ed25519 => "v1a, ed25519",
         }
     }
 
@@ -181,7 +199,7 @@ mod tests {
     use bytes::Bytes;
     use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-    use hookseal_domain::signature::key::{KeyKind, SigningKey};
+    use hookseal_domain::signature::key::SigningKey;
     use hookseal_domain::signature::standard::sign;
     use hookseal_domain::time::Timestamp;
 

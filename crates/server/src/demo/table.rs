@@ -12,11 +12,11 @@ use crate::receiver::transcript::printable;
 /// Most messages that are shown: some screens full. The API has the others.
 const MESSAGES_SHOWN: usize = 25;
 
-/// Room for a reason, so that a row takes at most 100 columns.
-const REASON_CHARS_SHOWN: usize = 26;
+/// Room for an outcome with its reason, so that a row takes at most 100 columns.
+const OUTCOME_CHARS_SHOWN: usize = 26;
 
 const HEADING: &str =
-    "  Endpoint Delivery  Try       At Answer   Took  TLS, key exchange       Reason";
+    "  Endpoint Delivery  Try       At Answer   Took  TLS, key exchange       Outcome";
 
 /// What the API says of one endpoint.
 #[derive(Debug)]
@@ -141,16 +141,15 @@ fn push_delivery(
     if attempts.is_empty() {
         push(text, &format!("  {:<8} {standing:<9}   –", endpoint.name));
     }
-    for (number, attempt) in (1..).zip(attempts) {
-        let first = number == 1;
-        let name = if first { endpoint.name } else { "" };
-        let standing = if first { standing } else { "" };
-        let row = row(number, attempt, began);
+    let first = [(endpoint.name, standing)].into_iter();
+    let others = std::iter::repeat(("", ""));
+    for ((name, standing), attempt) in first.chain(others).zip(attempts) {
+        let row = row(attempt, began);
         push(text, &format!("  {name:<8} {standing:<9} {row}"));
     }
 }
 
-fn row(number: usize, attempt: &AttemptOut, began: Timestamp) -> String {
+fn row(attempt: &AttemptOut, began: Timestamp) -> String {
     let at = Timestamp::parse_rfc3339(&attempt.timestamp).map_or_else(
         |_| "?".to_owned(),
         |at| format!("{:.3} s", at.since(began).as_secs_f64()),
@@ -160,13 +159,17 @@ fn row(number: usize, attempt: &AttemptOut, began: Timestamp) -> String {
         code => code.to_string(),
     };
     let took = format!("{} ms", attempt.response_duration_ms);
-    let tls = attempt.tls.as_ref().map_or_else(
+    let tls = attempt.connection.tls.as_ref().map_or_else(
         || "–".to_owned(),
         |tls| format!("{} {}", tls.version, tls.key_exchange_group),
     );
-    let reason = attempt.reason.as_deref().unwrap_or_default();
-    let reason = printable(reason, REASON_CHARS_SHOWN);
-    format!("{number:>3} {at:>8} {answer:>6} {took:>6}  {tls:<22}  {reason}")
+    let outcome = match &attempt.reason {
+        None => attempt.outcome.clone(),
+        Some(reason) => format!("{}: {reason}", attempt.outcome),
+    };
+    let outcome = printable(&outcome, OUTCOME_CHARS_SHOWN);
+    let number = attempt.attempt_number;
+    format!("{number:>3} {at:>8} {answer:>6} {took:>6}  {tls:<22}  {outcome}")
 }
 
 fn push(text: &mut String, line: &str) {
@@ -176,6 +179,8 @@ fn push(text: &mut String, line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use crate::demo::wire::{ConnectionOut, TlsOut};
+
     use super::*;
 
     const BEGAN: Timestamp = Timestamp::from_millis(0);
@@ -189,17 +194,22 @@ mod tests {
         }
     }
 
-    fn attempt(at: &str, code: u16, reason: &str) -> AttemptOut {
+    fn attempt(number: u32, at: &str, code: u16, outcome: &str) -> AttemptOut {
+        let (outcome, reason) = outcome.split_once(": ").unwrap_or((outcome, ""));
         AttemptOut {
             msg_id: "msg_1".to_owned(),
             timestamp: format!("1970-01-01T00:00:{at}Z"),
             response_status_code: code,
             response_duration_ms: 3,
+            outcome: outcome.to_owned(),
             reason: (!reason.is_empty()).then(|| reason.to_owned()),
-            tls: Some(crate::demo::wire::TlsOut {
-                version: "TLSv1.3".to_owned(),
-                key_exchange_group: "X25519MLKEM768".to_owned(),
-            }),
+            attempt_number: number,
+            connection: ConnectionOut {
+                tls: Some(TlsOut {
+                    version: "TLSv1.3".to_owned(),
+                    key_exchange_group: "X25519MLKEM768".to_owned(),
+                }),
+            },
         }
     }
 
@@ -214,17 +224,20 @@ mod tests {
 
     #[test]
     fn a_delivery_and_its_attempts() {
-        let long = "the receiver answered 503 Service Unavailable\u{1b}[2J";
-        let flaky = vec![attempt("00.012", 503, long), attempt("01.250", 200, "")];
+        let long = "unreachable: connection\u{1b} refused";
+        let flaky = vec![
+            attempt(1, "00.012", 503, long),
+            attempt(2, "01.250", 200, ""),
+        ];
         let endpoints = [
             endpoint("flaky", STATUS_SUCCESS, flaky),
-            endpoint("gone", STATUS_FAIL, vec![attempt("00.014", 410, "")]),
+            endpoint("gone", STATUS_FAIL, vec![attempt(1, "00.014", 410, "gone")]),
         ];
         let expect = "\
 invoice.paid  msg_1
-  flaky    delivered   1  0.012 s    503   3 ms  TLSv1.3 X25519MLKEM768  the receiver answered 503 …
-                       2  1.250 s    200   3 ms  TLSv1.3 X25519MLKEM768
-  gone     gone        1  0.014 s    410   3 ms  TLSv1.3 X25519MLKEM768
+  flaky    delivered   1  0.012 s      –   3 ms  TLSv1.3 X25519MLKEM768  unreachable: connection\\u{1…
+                       2  1.250 s    200   3 ms  TLSv1.3 X25519MLKEM768  accepted
+  gone     gone        1  0.014 s    410   3 ms  TLSv1.3 X25519MLKEM768  gone
 invoice.paid  msg_2
   flaky    waiting     –
   gone     held        –
@@ -236,7 +249,11 @@ invoice.paid  msg_2
 
     #[test]
     fn standings() {
-        let refused = endpoint("flaky", STATUS_FAIL, vec![attempt("00.012", 503, "")]);
+        let refused = endpoint(
+            "flaky",
+            STATUS_FAIL,
+            vec![attempt(1, "00.012", 503, "retry")],
+        );
         assert_eq!(refused.count(Standing::Failed), 1);
         assert_eq!(refused.count(Standing::Waiting), 1);
         let mut waiting = delivery("msg_1", STATUS_PENDING);

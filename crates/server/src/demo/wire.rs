@@ -110,9 +110,21 @@ pub struct AttemptOut {
     pub response_status_code: u16,
     /// How long it took.
     pub response_duration_ms: u64,
-    /// Why it failed.
+    /// Which try of the delivery it was, from 1.
+    pub attempt_number: u32,
+    /// What it meant.
+    pub outcome: String,
+    /// Why it failed, where the outcome does not say it all.
     pub reason: Option<String>,
-    /// The TLS session.
+    /// The connection.
+    #[serde(default)]
+    pub connection: ConnectionOut,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ConnectionOut {
+    /// The TLS session, where there was one.
     pub tls: Option<TlsOut>,
 }
 

@@ -1,0 +1,106 @@
+//! `hookseal demo`: a whole server with receivers, for a first look.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+
+use crate::demo::events::{self, Event, FILE_BYTES_MAX, SAMPLE};
+use crate::demo::screen::Screen;
+use crate::demo::stage::Stage;
+use crate::demo::{DemoError, invitation, play};
+use crate::runtime::signals::StopSignals;
+use crate::serve::RuntimeParts;
+
+/// Publish events to three receivers on this machine and show every delivery.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The events to publish: a file of JSON lines, {"eventType": …, "payload": {…}}, or - for
+    /// standard input; without it, those that come with the program
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+
+    /// End after the deliveries; the exit code is 0 only if everything arrived and verified
+    #[arg(long)]
+    once: bool,
+
+    /// Address and port of the API; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let events = match &args.events {
+        None => events::parse(SAMPLE.as_bytes())?,
+        Some(path) => read_events(path)?,
+    };
+    let runtime = Runtime::new().context("the runtime can't start")?;
+    runtime.block_on(demonstrate(args, &events))
+}
+
+async fn demonstrate(args: &Args, events: &[Event]) -> anyhow::Result<ExitCode> {
+    let mut signals = StopSignals::listen().context("signals can't be listened to")?;
+    let stage = Stage::set(args.listen, RuntimeParts::system()).await?;
+    let shown = tokio::select! {
+        shown = show(args, &stage, events) => Some(shown),
+        reason = stage.failed() => Some(Err(anyhow::anyhow!("the store failed: {reason}"))),
+        _ = signals.next() => None,
+    };
+    signals.end_at_next();
+    stage
+        .strike()
+        .await
+        .context("the temporary directory can't be removed")?;
+    match shown {
+        Some(Ok(code)) => Ok(code),
+        Some(Err(error)) => Err(error),
+        // Stopped on request: that is how a demo ends which goes on.
+        None if !args.once => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn show(args: &Args, stage: &Stage, events: &[Event]) -> anyhow::Result<ExitCode> {
+    let mut screen = Screen::stdout();
+    let problems = match play(stage, events, &mut screen).await {
+        Ok(problems) => problems,
+        // Whoever was watching has gone, as in `hookseal demo | head`.
+        Err(DemoError::Screen(error)) if is_closed(&error) => return Ok(ExitCode::FAILURE),
+        Err(error) => return Err(error.into()),
+    };
+    if args.once {
+        return Ok(if problems.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    match screen.show(&invitation(stage)) {
+        Ok(()) => std::future::pending().await,
+        Err(error) if is_closed(&error) => Ok(ExitCode::FAILURE),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+fn read_events(path: &Path) -> anyhow::Result<Vec<Event>> {
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        let file = File::open(path);
+        Box::new(file.with_context(|| format!("can't read {}", path.display()))?)
+    };
+    // One byte more, so that a file that is too long is seen to be.
+    let bound = u64::try_from(FILE_BYTES_MAX)?.saturating_add(1);
+    let mut bytes = Vec::new();
+    let read = source.take(bound).read_to_end(&mut bytes);
+    read.with_context(|| format!("can't read {}", path.display()))?;
+    events::parse(&bytes).with_context(|| path.display().to_string())
+}
