@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
 use hookseal_egress::{Egress, EgressConfigError};
 use hookseal_engine::clock::{Clock, Random};
 use hookseal_engine::config::EngineConfig;
 use hookseal_engine::{Engine, EngineParts};
-use hookseal_store::Store;
 use hookseal_store::error::StoreError;
 use hookseal_store::seal::MasterKey;
 use hookseal_store::sqlite::{OpenError, SqliteOptions, SqliteStore};
@@ -113,7 +112,7 @@ pub async fn start(config: &Config, runtime: RuntimeParts) -> Result<RunningServ
     let store = open_store(config, prepared.master_key).await?;
     let mut registry = metrics::registry();
     let parts = EngineParts {
-        store: Arc::clone(&store) as Arc<dyn Store>,
+        store: store.clone(),
         egress: prepared.egress,
         clock: runtime.clock,
         random: runtime.random,
@@ -123,7 +122,7 @@ pub async fn start(config: &Config, runtime: RuntimeParts) -> Result<RunningServ
     let context = ApiContext::new(engine.clone(), prepared.auth, api_config(config));
     let admin = AdminContext {
         registry: Arc::new(registry),
-        store: Arc::clone(&store) as Arc<dyn Store>,
+        store: store.clone(),
     };
     Ok(RunningServer {
         api: api_listener.serve(api::router(context)),
@@ -165,14 +164,8 @@ impl RunningServer {
             );
         }
         let rest = deadline.saturating_duration_since(Instant::now());
-        let report = self.engine.shutdown(rest).await;
+        self.engine.shutdown(rest).await;
         self.admin.stop(Duration::ZERO).await;
-        info!(
-            handed_back = report.handed_back,
-            cut_off = report.cut_off,
-            "Stopped; {} deliveries wait in the store for the next start",
-            report.handed_back
-        );
     }
 }
 

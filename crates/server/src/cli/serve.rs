@@ -1,5 +1,6 @@
 //! `hookseal serve`.
 
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::thread;
@@ -56,14 +57,17 @@ async fn serve_until_stopped(config: &Config) -> anyhow::Result<ExitCode> {
         "http"
     };
     let api = server.api_address();
-    println!(
-        "Hookseal is ready: the API is at {scheme}://{api}, its docs at {scheme}://{api}/docs"
+    let url = format!("{scheme}://{api}");
+    // Nobody has to be reading; the log says the same.
+    let _ = writeln!(
+        io::stdout(),
+        "The API is at {url}, its documentation at {url}/docs"
     );
     info!(
         api.address = %api,
         admin.address = %server.admin_address(),
         version = env!("CARGO_PKG_VERSION"),
-        "Serving the API on {scheme}://{api}"
+        "Serving the API on {url}"
     );
     tokio::select! {
         signal = signals.next() => {

@@ -79,9 +79,9 @@ impl<T: Scalar> Setting for T {
     type Item = T;
     const SHAPE: Shape = Shape::One;
 
-    fn read(raw: Option<&Raw>, within: impl Fn(&T) -> bool) -> Option<Self> {
+    fn read(raw: Option<&Raw>, within: impl Fn(&Self) -> bool) -> Option<Self> {
         match raw? {
-            Raw::One(text) => T::parse(text).filter(within),
+            Raw::One(text) => Self::parse(text).filter(within),
             Raw::Many(_) | Raw::Nested => None,
         }
     }
@@ -120,6 +120,7 @@ impl<T: Scalar> Setting for Vec<T> {
 
 // === impl Scalar ===
 
+#[expect(clippy::use_self, reason = "QUOTED is a bool whatever Self is")]
 impl Scalar for bool {
     const FORM: &'static str = "true or false";
     const QUOTED: bool = false;

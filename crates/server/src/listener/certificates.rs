@@ -94,7 +94,7 @@ impl Certificates {
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| ConfigError::unusable("server.tls_cert", error))?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+            .with_cert_resolver(current.clone());
         server_config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             files,
