@@ -188,7 +188,7 @@ impl Attack {
             Hostility::BodyTooLong => b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
             Hostility::RedirectToMetadata => {
                 b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data/\r\n\
-                  content-length: 0\r\n\r\n"
+                  content-length: 0\r\nconnection: close\r\n\r\n"
             }
             Hostility::HalfClose
             | Hostility::CloseAtOnce
@@ -216,7 +216,10 @@ impl Attack {
             }
             Hostility::BodyTooLong => self.flood(stream, &[b'x'; 1000], 1000).await,
             // Dropping it ends the connection; over TLS, without the closing alert.
-            Hostility::BodyTooShort | Hostility::CutTlsBody | Hostility::Garbage => Ok(()),
+            Hostility::BodyTooShort
+            | Hostility::CutTlsBody
+            | Hostility::Garbage
+            | Hostility::RedirectToMetadata => Ok(()),
             _ => stall(stream).await,
         }
     }

@@ -19,11 +19,11 @@ async fn an_attempt_tells_of_its_tls_session() -> anyhow::Result<()> {
     let message = world.publish("invoice.paid").await?;
 
     let attempts = world.attempted(&message, 1).await?;
-    let tls = &attempts[0]["tls"];
+    let tls = &attempts[0]["connection"]["tls"];
     assert_eq!(tls["version"], "TLSv1.3");
     assert_eq!(tls["keyExchangeGroup"], "X25519MLKEM768");
     assert_eq!(tls["peerSpkiSha256"], leaf.spki_sha256());
-    assert_eq!(tls["certificateExpiresAt"], "2049-12-31T00:00:00Z");
+    assert_eq!(tls["certificateExpiresAt"], "2049-12-31T00:00:00.000Z");
     let suite = tls["cipherSuite"].as_str().unwrap_or_default();
     assert!(
         suite.starts_with("TLS13_") || suite.starts_with("TLS_"),
@@ -86,7 +86,7 @@ async fn old_tls_is_spoken_only_where_the_operator_says_so() -> anyhow::Result<(
     let endpoint = strict.subscribe(&receiver.url(), &json!({})).await?;
     let message = strict.publish("invoice.paid").await?;
     strict.stands(&message, &endpoint, Standing::Fail).await?;
-    insta::assert_snapshot!(timeline(&strict, &message).await?, @"unreachable");
+    insta::assert_snapshot!(timeline(&strict, &message).await?, @"not_trusted");
     assert_eq!(receiver.connections().application_bytes, 0);
 
     let lenient = world().set("egress.tls_min_version=1.2").start().await?;
@@ -98,7 +98,7 @@ async fn old_tls_is_spoken_only_where_the_operator_says_so() -> anyhow::Result<(
         .await?;
     assert_eq!(receiver.receives_one().await?.version, Version::HTTP_11);
     let attempts = lenient.attempts(&message).await?;
-    assert_eq!(attempts[0]["tls"]["version"], "TLSv1.2");
+    assert_eq!(attempts[0]["connection"]["tls"]["version"], "TLSv1.2");
     Ok(())
 }
 
