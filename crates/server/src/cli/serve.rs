@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use tracing::{error, info};
@@ -13,6 +14,9 @@ use crate::config::Config;
 use crate::runtime::signals::StopSignals;
 use crate::serve::{self, RuntimeParts};
 use crate::telemetry;
+
+/// How long work that nobody waits for any more may hold up the end of the process.
+const LEFTOVERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Run the server.
 #[derive(clap::Args, Debug)]
@@ -45,7 +49,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("the runtime can't start")?;
-    runtime.block_on(serve_until_stopped(&config))
+    let ended = runtime.block_on(serve_until_stopped(&config));
+    // Whatever still blocks a thread now is not worth waiting for: all that counts is durable.
+    runtime.shutdown_timeout(LEFTOVERS_TIMEOUT);
+    ended
 }
 
 async fn serve_until_stopped(config: &Config) -> anyhow::Result<ExitCode> {

@@ -22,9 +22,15 @@ use crate::listener::{Listener, ListenerConfig, Serving};
 
 const PLENTY: Duration = Duration::from_secs(60);
 
-/// A router whose slow page waits until it is told to go on.
-fn pages(go_on: &Arc<Notify>) -> Router {
-    let go_on = Arc::clone(go_on);
+/// A page that tells when it has begun, and waits until it is told to go on.
+#[derive(Clone, Default)]
+struct Slow {
+    begun: Arc<Notify>,
+    go_on: Arc<Notify>,
+}
+
+fn pages(slow: &Slow) -> Router {
+    let slow = slow.clone();
     Router::new()
         .route(
             "/peer",
@@ -33,7 +39,8 @@ fn pages(go_on: &Arc<Notify>) -> Router {
         .route(
             "/slow",
             get(async move || {
-                go_on.notified().await;
+                slow.begun.notify_one();
+                slow.go_on.notified().await;
                 "done"
             }),
         )
@@ -74,7 +81,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 
 #[tokio::test]
 async fn requests_know_their_peer() {
-    let serving = serving(pages(&Arc::default()), 10).await;
+    let serving = serving(pages(&Slow::default()), 10).await;
     let mut stream = connect(&serving).await;
     let own = stream.local_addr().unwrap().to_string();
     ask(&mut stream, "/peer").await;
@@ -90,15 +97,16 @@ async fn requests_know_their_peer() {
 
 #[tokio::test]
 async fn a_request_under_way_is_finished() {
-    let go_on = Arc::new(Notify::new());
-    let serving = serving(pages(&go_on), 10).await;
+    let slow = Slow::default();
+    let serving = serving(pages(&slow), 10).await;
     let address = serving.address();
     let mut stream = connect(&serving).await;
     ask(&mut stream, "/slow").await;
+    slow.begun.notified().await;
     let (cut, answer) = tokio::join!(serving.stop(PLENTY), async {
         // Refused as soon as the listener has stopped accepting.
         while TcpStream::connect(address).await.is_ok() {} // socket: our own listener
-        go_on.notify_one();
+        slow.go_on.notify_one();
         read_until(&mut stream, "done").await
     });
     assert!(answer.ends_with("done"), "{answer}");
@@ -108,18 +116,17 @@ async fn a_request_under_way_is_finished() {
 
 #[tokio::test(start_paused = true)]
 async fn stopping_has_a_bound() {
-    let serving = serving(pages(&Arc::default()), 10).await;
+    let slow = Slow::default();
+    let serving = serving(pages(&slow), 10).await;
     let mut stream = connect(&serving).await;
-    ask(&mut stream, "/peer").await;
-    read_until(&mut stream, "127.0.0.1").await;
     ask(&mut stream, "/slow").await;
+    slow.begun.notified().await;
     assert_eq!(serving.stop(Duration::from_secs(1)).await, 1);
-    read_until(&mut stream, "the end").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_dropped() {
-    let serving = serving(pages(&Arc::default()), 10).await;
+    let serving = serving(pages(&Slow::default()), 10).await;
     for beginning in ["", "PRI", "GET / HTTP/1.1\r\nhost"] {
         let mut stream = connect(&serving).await;
         stream.write_all(beginning.as_bytes()).await.unwrap();
@@ -129,7 +136,7 @@ async fn a_silent_peer_is_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_takes_too_long_is_answered() {
-    let serving = serving(pages(&Arc::default()), 10).await;
+    let serving = serving(pages(&Slow::default()), 10).await;
     let mut stream = connect(&serving).await;
     ask(&mut stream, "/slow").await;
     let answer = read_until(&mut stream, "}").await;
@@ -139,7 +146,7 @@ async fn a_request_that_takes_too_long_is_answered() {
 
 #[tokio::test]
 async fn connections_are_bounded() {
-    let serving = serving(pages(&Arc::default()), 1).await;
+    let serving = serving(pages(&Slow::default()), 1).await;
     let mut first = connect(&serving).await;
     ask(&mut first, "/peer").await;
     let own = first.local_addr().unwrap().to_string();
