@@ -3,4 +3,5 @@
 mod delivery;
 mod endpoint_states;
 mod restart;
+mod secrecy;
 mod transport;

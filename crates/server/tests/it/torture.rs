@@ -24,8 +24,11 @@ const CLIENTS: usize = 2;
 async fn nothing_acknowledged_is_lost_when_the_server_is_killed() -> anyhow::Result<()> {
     let seed = Seed::announced("kills with a healthy receiver")?;
     let mut world = world().start().await?;
-    let hook = world.endpoint().replying([200]).await?;
-    torture(&mut world, &hook, seed).await
+    let hooks = [
+        world.endpoint().replying([200]).await?,
+        world.endpoint().over_tls().replying([200]).await?,
+    ];
+    torture(&mut world, &hooks, seed).await
 }
 
 /// With failures the schedule, its index and its claims are in the play as well.
@@ -47,10 +50,10 @@ async fn nothing_acknowledged_is_lost_when_the_receiver_fails_as_well() -> anyho
         .over_tls()
         .replying(replies.chain([Reply::status(200)]))
         .await?;
-    torture(&mut world, &hook, seed).await
+    torture(&mut world, &[hook], seed).await
 }
 
-async fn torture(world: &mut World, hook: &Hook, mut seed: Seed) -> anyhow::Result<()> {
+async fn torture(world: &mut World, hooks: &[Hook], mut seed: Seed) -> anyhow::Result<()> {
     let load = Load::start(world, CLIENTS);
     for _ in 0..KILLS {
         let life = Duration::from_millis(seed.draw_below(LIFE_MS_MAX));
@@ -60,33 +63,38 @@ async fn torture(world: &mut World, hook: &Hook, mut seed: Seed) -> anyhow::Resu
         world.server.start_again().await?;
     }
     let acknowledged = load.stop().await?;
-    let arrived = until_within(
+    let missing = || -> Vec<_> {
+        hooks
+            .iter()
+            .map(|hook| missing(&acknowledged, hook))
+            .collect()
+    };
+    let none_lost = until_within(
         ARRIVES_WITHIN,
         "all that was acknowledged arrives",
-        async || {
-            let arrived = arrived(hook);
-            Ok(acknowledged.is_subset(&arrived).then_some(arrived))
-        },
-    )
-    .await;
-    let Ok(arrived) = arrived else {
-        let arrived = self::arrived(hook);
-        let lost: Vec<_> = acknowledged.difference(&arrived).collect();
-        anyhow::bail!(
-            "{} of {} were lost: {lost:?}",
-            lost.len(),
-            acknowledged.len()
-        );
-    };
-    let received = hook.received().len();
-    println!(
-        "{KILLS} kills, {} acknowledged, {} arrived in {received} requests: {} duplicates",
-        acknowledged.len(),
-        arrived.len(),
-        received - arrived.len(),
+        async || Ok(missing().iter().all(BTreeSet::is_empty).then_some(())),
     );
+    if none_lost.await.is_err() {
+        anyhow::bail!(
+            "of {} acknowledged were lost: {:?}",
+            acknowledged.len(),
+            missing()
+        );
+    }
+    for hook in hooks {
+        let (requests, arrived) = (hook.received().len(), arrived(hook).len());
+        println!(
+            "{KILLS} kills, {} acknowledged, {arrived} arrived in {requests} requests: {} duplicates",
+            acknowledged.len(),
+            requests - arrived,
+        );
+    }
     assert!(acknowledged.len() > KILLS, "the load was too small to tell");
     Ok(())
+}
+
+fn missing(acknowledged: &BTreeSet<String>, hook: &Hook) -> BTreeSet<String> {
+    acknowledged.difference(&arrived(hook)).cloned().collect()
 }
 
 fn arrived(hook: &Hook) -> BTreeSet<String> {

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hookseal_testkit::hostile_endpoint::{HostileEndpoint, Hostility};
 use hookseal_testkit::reply::Reply;
 use hookseal_testkit::wait::until;
 use hookseal_testkit::world::Standing;
+use serde_json::json;
 
 use crate::support::attempt::timeline;
 use crate::support::load::Load;
@@ -53,10 +55,70 @@ async fn a_graceful_stop_under_load_loses_nothing() -> anyhow::Result<()> {
         "{} acknowledged",
         acknowledged.len()
     );
-    until("all that was acknowledged arrives", async || {
+    let (requests, messages) = until("all that was acknowledged arrives", async || {
         let received = hook.received();
         let arrived: BTreeSet<_> = received.iter().map(|r| r.webhook_id().to_owned()).collect();
-        Ok(acknowledged.is_subset(&arrived).then_some(()))
+        Ok(acknowledged
+            .is_subset(&arrived)
+            .then_some((received.len(), arrived.len())))
     })
-    .await
+    .await?;
+    assert_eq!(requests, messages, "some arrived twice");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_receiver_that_hangs() -> anyhow::Result<()> {
+    let mut world = world()
+        .set("delivery.timeout=60s")
+        .set("server.shutdown_timeout=1s")
+        .start()
+        .await?;
+    let hostile = HostileEndpoint::plain(Hostility::StallBeforeHeaders).await?;
+    let endpoint = world.subscribe(&hostile.url(), &json!({})).await?;
+    let message = world.publish("invoice.paid").await?;
+    let called = async |times| {
+        let what = format!("the receiver is called {times} times");
+        until(&what, async || {
+            Ok((hostile.connections() >= times).then_some(()))
+        })
+        .await
+    };
+    called(1).await?;
+
+    let status = world.server.stop().await?;
+    assert!(status.success(), "{status}");
+    world.server.start_again().await?;
+
+    // What was handed back is tried again at once.
+    called(2).await?;
+    assert_eq!(
+        world.standing(&message, &endpoint).await?,
+        Standing::Sending
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn held_deliveries_wait_through_a_restart() -> anyhow::Result<()> {
+    let mut world = world().start().await?;
+    let hook = world
+        .endpoint()
+        .with(json!({"disabled": true}))
+        .replying([200])
+        .await?;
+    let message = world.publish("invoice.paid").await?;
+    world.server.kill()?;
+    world.server.start_again().await?;
+    world.stands(&message, &hook.id, Standing::Pending).await?;
+    assert_eq!(hook.received().len(), 0);
+
+    let path = world.path(&format!("/endpoint/{}", hook.id));
+    world
+        .api
+        .patch(&path, &json!({"disabled": false}))
+        .await?
+        .expect(200)?;
+    world.stands(&message, &hook.id, Standing::Success).await?;
+    Ok(())
 }

@@ -12,7 +12,7 @@ use anyhow::Context;
 use hookseal_testkit::wait::until_within;
 
 /// Installing takes less, even with a slow network.
-const RUN_WITHIN: Duration = Duration::from_secs(240);
+const RUN_WITHIN: Duration = Duration::from_secs(280);
 
 /// Whether a peer can be had on this machine.
 pub(crate) enum Peer {
