@@ -9,13 +9,16 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use hookseal_testkit::wait::until;
 
 use crate::listener::certificates::{CertificateFiles, Certificates, Look};
 use crate::listener::{Listener, ListenerConfig, Serving};
@@ -194,38 +197,85 @@ fn pair() -> CertifiedKey<rcgen::KeyPair> {
     generate_simple_self_signed(["localhost".to_owned()]).unwrap()
 }
 
-/// What a client is shown that trusts these certificates.
-async fn shown(
-    certificates: &Certificates,
-    trusted: &[&CertifiedKey<rcgen::KeyPair>],
-) -> CertificateDer<'static> {
+/// A client that trusts these certificates and speaks HTTP/2.
+fn connector(trusted: [&CertifiedKey<rcgen::KeyPair>; 2]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     for pair in trusted {
         roots.add(pair.cert.der().clone()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let client = ClientConfig::builder_with_provider(provider)
+    let mut client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let (near, far): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 14);
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    // Every handshake is a full one, so that it shows a certificate.
+    client.resumption = Resumption::disabled();
+    TlsConnector::from(Arc::new(client))
+}
+
+/// What the listener shows on this connection.
+async fn shown<S>(connector: &TlsConnector, stream: S) -> CertificateDer<'static>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let name = ServerName::try_from("localhost").unwrap();
-    let connector = TlsConnector::from(Arc::new(client));
+    let stream = connector.connect(name, stream).await.unwrap();
+    let (_, session) = stream.get_ref();
+    assert_eq!(session.alpn_protocol(), Some(b"h2".as_slice()));
+    session.peer_certificates().unwrap()[0].clone()
+}
+
+/// The same without a listener.
+async fn shown_by(
+    certificates: &Certificates,
+    connector: &TlsConnector,
+) -> CertificateDer<'static> {
+    let (near, far) = tokio::io::duplex(1 << 14);
     let acceptor = TlsAcceptor::from(certificates.server_config());
-    let (client, server) = tokio::join!(connector.connect(name, near), acceptor.accept(far));
-    server.unwrap();
-    let client = client.unwrap();
-    client.get_ref().1.peer_certificates().unwrap()[0].clone()
+    // The server may find the client gone already, who has seen enough.
+    let (shown, _) = tokio::join!(shown(connector, near), acceptor.accept(far));
+    shown
+}
+
+#[tokio::test]
+async fn a_running_listener_takes_a_new_certificate() {
+    let (old, new) = (pair(), pair());
+    let connector = connector([&old, &new]);
+    let files = Files::new(&old);
+    let config = ListenerConfig {
+        address: (Ipv4Addr::LOCALHOST, 0).into(),
+        certificates: Some(Certificates::load(files.files.clone()).unwrap()),
+        connections_max: 10,
+        request_timeout: PLENTY,
+    };
+    let serving = Listener::bind(config).await.unwrap();
+    let serving = serving.serve(pages(&Slow::default()));
+    let first = shown(&connector, connect(&serving).await).await;
+    assert_eq!(&first, old.cert.der());
+
+    files.write_chain(&new);
+    files.write_key(&new);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::resume();
+    until("the new certificate is shown", async || {
+        let shown = shown(&connector, connect(&serving).await).await;
+        Ok((&shown == new.cert.der()).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
 async fn a_new_certificate_is_taken_when_its_halves_match() {
     let (old, new) = (pair(), pair());
+    let connector = connector([&old, &new]);
     let files = Files::new(&old);
     let mut certificates = Certificates::load(files.files.clone()).unwrap();
     assert_eq!(certificates.look().unwrap(), Look::Same);
-    assert_eq!(&shown(&certificates, &[&old, &new]).await, old.cert.der());
+    assert_eq!(&shown_by(&certificates, &connector).await, old.cert.der());
 
     files.write_chain(&new);
     let error = certificates.look().unwrap_err().to_string();
@@ -233,12 +283,12 @@ async fn a_new_certificate_is_taken_when_its_halves_match() {
         error.starts_with("server.tls_key: does not go with server.tls_cert"),
         "{error}"
     );
-    assert_eq!(&shown(&certificates, &[&old, &new]).await, old.cert.der());
+    assert_eq!(&shown_by(&certificates, &connector).await, old.cert.der());
     assert_eq!(certificates.look().unwrap(), Look::Same, "told once");
 
     files.write_key(&new);
     assert_eq!(certificates.look().unwrap(), Look::Renewed);
-    assert_eq!(&shown(&certificates, &[&old, &new]).await, new.cert.der());
+    assert_eq!(&shown_by(&certificates, &connector).await, new.cert.der());
 }
 
 #[test]
