@@ -1,1 +1,286 @@
-//! Unit tests of the back end.
+//! The schema, the plans of its statements, and the writer when something breaks.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use rusqlite::{Connection, ffi};
+use tempfile::TempDir;
+
+use hookseal_domain::secret::Secret;
+use hookseal_domain::time::Timestamp;
+
+use crate::Store;
+use crate::error::StoreError;
+use crate::seal::MasterKey;
+use crate::sqlite::batch::Batch;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::{
+    SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries, endpoints,
+    event_types, idempotency, keyring, messages, migrate, record, retention, signing_keys,
+};
+
+const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
+
+fn schema() -> Connection {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrate::migrate(&mut connection).unwrap();
+    connection
+}
+
+fn statements() -> Vec<&'static str> {
+    let all: [&[&str]; 13] = [
+        &applications::STATEMENTS,
+        &attempts::STATEMENTS,
+        &backlog::STATEMENTS,
+        &claim::STATEMENTS,
+        &deliveries::STATEMENTS,
+        &endpoints::STATEMENTS,
+        &event_types::STATEMENTS,
+        &idempotency::STATEMENTS,
+        &[keyring::KEYS],
+        &messages::STATEMENTS,
+        &record::STATEMENTS,
+        &retention::STATEMENTS,
+        &signing_keys::STATEMENTS,
+    ];
+    all.concat()
+}
+
+fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let mut rows = statement.raw_query();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        lines.push(row.get::<_, String>(3).unwrap());
+    }
+    lines
+}
+
+#[test]
+fn no_statement_reads_a_whole_table_or_sorts() {
+    let connection = schema();
+    for sql in statements() {
+        for line in plan(&connection, sql) {
+            let scans = line.starts_with("SCAN ")
+                && !line.contains("json_each")
+                // A partial index that holds nothing but what is looked for.
+                && !line.contains("INDEX endpoint_releasing");
+            assert!(!scans && !line.contains("TEMP B-TREE"), "{line}\n{sql}");
+        }
+    }
+}
+
+#[test]
+fn claims_use_the_index_made_for_them() {
+    let connection = schema();
+    let first = |sql| plan(&connection, sql).remove(0);
+    let [due, backlog, next_due, own, take_back] = claim::STATEMENTS;
+    assert_eq!(
+        first(due),
+        "SEARCH p USING INDEX pending_due (due>? AND due<?)"
+    );
+    assert_eq!(
+        first(backlog),
+        "SEARCH p USING INDEX pending_unowned (state=? AND slice=? AND ep=?)"
+    );
+    assert_eq!(
+        first(next_due),
+        "SEARCH pending USING COVERING INDEX pending_due (due>?)"
+    );
+    let key = "SEARCH pending USING PRIMARY KEY (msg=? AND ep=? AND slice=?)";
+    assert_eq!(first(own), key);
+    assert_eq!(
+        first(take_back),
+        "SEARCH pending USING INDEX pending_owned (owner=?)"
+    );
+    let [end, retry, ..] = record::STATEMENTS;
+    assert_eq!([first(end), first(retry)], [key, key]);
+}
+
+#[test]
+fn every_hot_table_has_the_slice_in_its_key() {
+    let connection = schema();
+    let keyed = "SELECT name FROM pragma_table_info(?1) WHERE pk > 0";
+    let configured = ["application", "endpoint", "signing_key", "data_key"];
+    for table in HOT.into_iter().chain(configured) {
+        let mut statement = connection.prepare(keyed).unwrap();
+        let columns = statement.query_map([table], |row| row.get::<_, String>(0));
+        let columns: Vec<_> = columns.unwrap().map(Result::unwrap).collect();
+        assert!(
+            columns.contains(&"slice".to_owned()),
+            "{table}: {columns:?}"
+        );
+    }
+}
+
+#[test]
+fn every_hot_statement_names_the_slice() {
+    // By time or in the order of arrival: these are for all slices.
+    let for_all = [
+        "due IS NOT NULL",
+        "WHERE owner = ?1",
+        "rowid",
+        "expires_early <=",
+    ];
+    for sql in statements() {
+        let hot = HOT.iter().any(|t| sql.contains(&format!(" {t} ")));
+        let exempt = for_all.iter().any(|text| sql.contains(text));
+        assert!(!hot || exempt || sql.contains("slice"), "{sql}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_is_no_state() {
+    let connection = schema();
+    let insert = |values: &str| {
+        let sql = format!(
+            "INSERT INTO pending (state, due, owner, epoch, trigger, step, msg, ep, slice, app, \
+             attempts) VALUES ({values}, 1, 0, 1, 2, 3, 4, 0)"
+        );
+        let inserted = connection.execute(&sql, []);
+        connection.execute("DELETE FROM pending", []).unwrap();
+        inserted.is_ok()
+    };
+    for valid in [
+        "0, NULL, 0, 1",
+        "1, 5, NULL, NULL",
+        "2, NULL, NULL, NULL",
+        "3, NULL, NULL, NULL",
+    ] {
+        assert!(insert(valid), "{valid}");
+    }
+    for invalid in [
+        "0, NULL, NULL, NULL",
+        "0, NULL, 0, NULL",
+        "0, 5, 0, 1",
+        "1, NULL, NULL, NULL",
+        "1, 5, 0, 1",
+        "2, 5, NULL, NULL",
+        "3, NULL, 0, 1",
+        "4, NULL, NULL, NULL",
+    ] {
+        assert!(!insert(invalid), "{invalid}");
+    }
+}
+
+async fn store() -> (Arc<SqliteStore>, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::new(directory.path().join("hookseal.db"));
+    let key = MasterKey::new(&Secret::new([7; 32])).unwrap();
+    let store = SqliteStore::open(options, key).unwrap();
+    store.begin_epoch(Timestamp::from_millis(0)).await.unwrap();
+    (Arc::new(store), directory)
+}
+
+/// Keeps the writer busy until the returned end is dropped, so that what comes meanwhile shares
+/// one transaction.
+async fn busy(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
+    let (release, wait) = mpsc::channel::<()>();
+    let (began, begun) = tokio::sync::oneshot::channel();
+    let mut began = Some(began);
+    let writer = Arc::clone(store);
+    tokio::spawn(async move {
+        let work = move |_: &mut Batch<'_>| {
+            if let Some(began) = began.take() {
+                began.send(()).unwrap();
+            }
+            let _ = wait.recv();
+            Ok(Ok(()))
+        };
+        writer.writer.change::<_, _, StoreError>(work).await
+    });
+    begun.await.unwrap();
+    release
+}
+
+fn broken(code: i32) -> Failure {
+    Failure::Sqlite(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_fails_fails_alone() {
+    let (store, _directory) = store().await;
+    let release = busy(&store).await;
+    let mut jobs = Vec::new();
+    for number in 0..50_i64 {
+        let store = Arc::clone(&store);
+        jobs.push(tokio::spawn(async move {
+            let work = move |batch: &mut Batch<'_>| {
+                if number == 33 {
+                    return Err(broken(ffi::SQLITE_CONSTRAINT));
+                }
+                let sql = "INSERT INTO data_key VALUES (1, ?1, 1, x'00')";
+                Ok(Ok(batch.execute(sql, [number])?))
+            };
+            store.writer.change::<_, _, StoreError>(work).await
+        }));
+    }
+    drop(release);
+    for (number, job) in jobs.into_iter().enumerate() {
+        assert_eq!(job.await.unwrap().is_err(), number == 33, "{number}");
+    }
+    let count = |connection: &Connection| {
+        let sql = "SELECT count(*) FROM data_key";
+        Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+    };
+    assert_eq!(store.readers.ask(count).await.unwrap(), 49);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses() {
+    let (store, _directory) = store().await;
+    let release = busy(&store).await;
+    let mut waiting = Vec::new();
+    let refused = loop {
+        let mut health = Box::pin(
+            store
+                .writer
+                .change::<_, _, StoreError>(|_: &mut Batch<'_>| Ok(Ok(()))),
+        );
+        // Polled once, it is queued or refused.
+        let polled =
+            std::future::poll_fn(|context| std::task::Poll::Ready(health.as_mut().poll(context)));
+        match polled.await {
+            std::task::Poll::Ready(refused) => break refused,
+            std::task::Poll::Pending => waiting.push(health),
+        }
+        assert!(waiting.len() < 100_000, "it is bounded");
+    };
+    assert!(
+        matches!(refused, Err(StoreError::Overloaded)),
+        "{refused:?}"
+    );
+    drop(release);
+    for one in waiting {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_fsync_is_the_end() {
+    let (store, _directory) = store().await;
+    let work = |_: &mut Batch<'_>| -> Result<Result<(), StoreError>, Failure> {
+        Err(broken(ffi::SQLITE_IOERR_FSYNC))
+    };
+    let failed = store.writer.change(work).await;
+    assert!(
+        matches!(failed, Err(StoreError::Unavailable(_))),
+        "{failed:?}"
+    );
+    assert!(!store.failed().await.is_empty());
+    for refused in [
+        store.health().await,
+        store.flush().await,
+        store
+            .routing_of(hookseal_domain::id::AppId::from_raw(1))
+            .await
+            .map(|_| ()),
+    ] {
+        assert!(
+            matches!(refused, Err(StoreError::Unavailable(_))),
+            "{refused:?}"
+        );
+    }
+}

@@ -17,6 +17,8 @@ use crate::sqlite::queue::{Job, Queue, closed};
 
 /// How long results wait until a full disk is tried again.
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+/// Results that are tried again in one transaction: few, since fewer fit sooner.
+const RETRIED_TOGETHER: usize = 64;
 
 /// The writer, as those see it who have something to write.
 pub(super) struct Writer {
@@ -40,8 +42,16 @@ struct Thread {
 struct Change<W, T, E> {
     work: W,
     bytes: usize,
+    /// Its place in the order of the results.
+    place: Place,
     answer: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Place {
+    Any,
+    BehindResults,
 }
 
 // === impl Writer ===
@@ -95,6 +105,7 @@ impl Writer {
         let change = Change {
             work,
             bytes,
+            place: Place::Any,
             answer: None,
             reply,
         };
@@ -121,6 +132,7 @@ impl Writer {
         let change = Change {
             work: |_: &mut Batch<'_>| Ok(Ok(())),
             bytes: 0,
+            place: Place::BehindResults,
             answer: None,
             reply,
         };
@@ -158,8 +170,14 @@ impl Thread {
             let pause = (!self.kept.is_empty()).then_some(FULL_DISK_PAUSE);
             let taken = self.queue.take(pause);
             let last = taken.is_none();
-            let mut jobs = std::mem::take(&mut self.kept);
-            jobs.extend(taken.unwrap_or_default());
+            self.retry_kept();
+            let mut jobs = taken.unwrap_or_default();
+            if !self.kept.is_empty() {
+                // Results stay in order.
+                let (kept, rest) = jobs.into_iter().partition(|j| j.outlasts_a_full_disk());
+                self.kept.extend::<Vec<_>>(kept);
+                jobs = rest;
+            }
             self.commit(jobs);
             if self.fatal.check().is_err() || last {
                 break;
@@ -173,6 +191,17 @@ impl Thread {
         for job in left.into_iter().chain(self.queue.abandon()) {
             job.finish(Err(error.clone()));
         }
+    }
+
+    /// Tries again what waits for room on the disk, in order, as far as that goes.
+    fn retry_kept(&mut self) {
+        let mut waiting = std::mem::take(&mut self.kept);
+        while !waiting.is_empty() && self.kept.is_empty() {
+            let rest = waiting.split_off(waiting.len().min(RETRIED_TOGETHER));
+            self.commit(waiting);
+            waiting = rest;
+        }
+        self.kept.append(&mut waiting);
     }
 
     /// Makes jobs durable, all together if that works.
@@ -193,9 +222,20 @@ impl Thread {
             }
             Reach::Operation => finish(jobs, &failure.into()),
             Reach::Disk => {
-                let (kept, refused) = jobs.into_iter().partition(|j| j.outlasts_a_full_disk());
-                self.kept.extend::<Vec<_>>(kept);
-                finish(refused, &StoreError::DiskFull);
+                let all = jobs.len();
+                let (kept, mut rest): (Vec<_>, Vec<_>) =
+                    jobs.into_iter().partition(|j| j.outlasts_a_full_disk());
+                self.kept.extend(kept);
+                // A small job may still fit, and one that forgets makes room.
+                match rest.len() {
+                    1 if all == 1 => finish(rest, &StoreError::DiskFull),
+                    less if less < all => self.commit(rest),
+                    len => {
+                        let half = rest.split_off(len / 2);
+                        self.commit(rest);
+                        self.commit(half);
+                    }
+                }
             }
             Reach::Process => {
                 let error = StoreError::from(failure);
@@ -274,5 +314,9 @@ where
 
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn outlasts_a_full_disk(&self) -> bool {
+        self.place == Place::BehindResults
     }
 }

@@ -1,1 +1,22 @@
-//! What every store must do, run against each back end.
+//! What every store must do, run against each back end; and what each back end must do besides.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+mod applications;
+mod claims;
+mod conformance;
+mod deliveries;
+mod endpoints;
+mod event_types;
+mod history;
+mod model;
+mod publish;
+mod retention;
+mod scene;
+mod sqlite;
+
+conformance::conformance!(sqlite);

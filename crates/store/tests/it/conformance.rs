@@ -1,0 +1,50 @@
+//! The suite: every test of the story files, once per back end.
+
+/// Instantiates every test for a back end, which is a module with `fresh() -> Fresh`.
+macro_rules! conformance {
+    ($backend:ident) => {
+        $crate::conformance::suite! { $backend;
+            publish: accepts_a_message, refuses_stale_routing, refuses_unknown_applications,
+                repeats_by_idempotency_key, forgets_idempotency_keys, keeps_event_ids_unique,
+                resolves_equal_requests_at_the_same_time, accepts_concurrently_exactly_once;
+            claims: claims_what_is_due, bounds_claims_by_rows_and_bytes, pulls_the_backlog,
+                lists_backlogged_endpoints, gives_back, holds_and_releases,
+                holding_after_enabling_releases, takes_back_at_a_new_epoch, knows_the_highest_id,
+                is_healthy;
+            deliveries: records_an_end, records_a_retry, records_once, fences_by_epoch,
+                switches_off_a_gone_endpoint, resends, resending_begins_anew, refuses_to_resend,
+                brings_up_what_waits_for_a_deleted_endpoint,
+                brings_up_what_waits_for_a_deleted_application;
+            applications: makes_and_finds, keeps_uids_unique, repeats, updates, deletes,
+                pages_both_ways, routes_one_version;
+            event_types: makes_and_lists, archives_and_revives, puts, deletes, repeats;
+            endpoints: makes_and_finds, keeps_uids_unique, repeats, updates, enabling_ends_gone,
+                deletes, keeps_headers, rotates_keys, bounds_live_keys, pages;
+            history: finds_messages, filters_messages, pages_messages, expunges_payloads,
+                finds_attempts, filters_attempts, expunges_responses, merges_by_endpoint,
+                lists_destinations, keeps_applications_apart;
+            retention: forgets_history, forgets_in_small_batches, forgets_payloads_early,
+                forgets_payloads_of_a_long_history, forgets_unfinished_deliveries,
+                late_results_leave_nothing;
+            model: behaves_like_the_model;
+        }
+    };
+}
+pub(crate) use conformance;
+
+macro_rules! suite {
+    ($backend:ident; $($file:ident: $($test:ident),*;)*) => {
+        mod on {
+            pub(super) mod $backend {$(
+                mod $file {$(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $test() {
+                        let fresh = crate::$backend::fresh();
+                        crate::$file::$test(fresh.store()).await;
+                    }
+                )*}
+            )*}
+        }
+    };
+}
+pub(crate) use suite;

@@ -1,0 +1,383 @@
+//! What the SQLite back end must do besides: survive, hide, refuse.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use hookseal_domain::delivery::{DeliveryKey, Ended, Next};
+use hookseal_domain::id::MessageId;
+use hookseal_domain::secret::Secret;
+use hookseal_store::Store;
+use hookseal_store::error::{AcceptError, StoreError};
+use hookseal_store::inspect::{AttemptFilter, AttemptScope, DeliveryStatus};
+use hookseal_store::page::Order;
+use hookseal_store::publish::DeliveryStart;
+use hookseal_store::reference::Reference;
+use hookseal_store::seal::MasterKey;
+use hookseal_store::sqlite::{OpenError, Schema, SqliteOptions, SqliteStore};
+
+use crate::scene::{PAYLOAD, Scene};
+
+pub(crate) struct Fresh {
+    store: SqliteStore,
+    directory: TempDir,
+}
+
+impl Fresh {
+    pub(crate) fn store(&self) -> &dyn Store {
+        &self.store
+    }
+}
+
+pub(crate) fn fresh() -> Fresh {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    Fresh { store, directory }
+}
+
+fn master(byte: u8) -> MasterKey {
+    MasterKey::new(&Secret::new([byte; 32])).unwrap()
+}
+
+fn open(directory: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(SqliteOptions::new(directory.join("hookseal.db")), master(7))
+}
+
+/// What the disk would hold if the machine lost power now (and had synced nothing more).
+fn copy(from: &Path) -> TempDir {
+    let to = tempfile::tempdir().unwrap();
+    // The database before its log: what the log has been copied from then on is in the database.
+    for name in ["hookseal.db", "hookseal.db-wal"] {
+        fs::copy(from.join(name), to.path().join(name)).unwrap();
+    }
+    to
+}
+
+fn contains(directory: &Path, needle: &[u8]) -> bool {
+    fs::read_dir(directory).unwrap().any(|entry| {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    })
+}
+
+#[tokio::test]
+async fn another_key_is_refused() {
+    let fresh = fresh();
+    let directory = fresh.directory;
+    drop(fresh.store);
+    let path = directory.path().join("hookseal.db");
+    let refused = SqliteStore::open(SqliteOptions::new(path), master(8)).err();
+    assert!(matches!(refused, Some(OpenError::WrongKey)), "{refused:?}");
+    assert!(open(directory.path()).is_ok());
+}
+
+#[tokio::test]
+async fn one_process_at_a_time() {
+    let fresh = fresh();
+    let refused = open(fresh.directory.path()).err();
+    assert!(matches!(refused, Some(OpenError::InUse)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn files_are_the_owners_alone() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    scene.accept(DeliveryStart::Owned, &[]).await;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(fresh.directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "hookseal.db",
+            "hookseal.db-shm",
+            "hookseal.db-wal",
+            "hookseal.db.lock"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn nothing_can_be_read_off_the_disk() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let key = scene.owned(endpoint).await;
+    scene.end(key, Ended::Delivered).await;
+    let spec = crate::scene::endpoint_spec(Some("hush-is-no-secret"));
+    let new = scene.new_endpoint(scene.app, spec);
+    fresh.store.create_endpoint(new, None).await.unwrap();
+    let directory = fresh.directory.path();
+    assert!(
+        contains(directory, b"hush-is-no-secret"),
+        "the search finds what is plain"
+    );
+    let secret = crate::scene::key(1);
+    for needle in [
+        PAYLOAD.as_bytes(),
+        b"hush-the-header",
+        b"hush-the-response",
+        secret.secret_bytes().expose(),
+        secret.receiver_text().expose().as_bytes(),
+        &[7; 32],
+    ] {
+        assert!(!contains(directory, needle), "{}", needle.escape_ascii());
+    }
+    let directory = fresh.directory;
+    drop(fresh.store);
+    assert!(
+        !contains(directory.path(), b"hush-the"),
+        "nor after a checkpoint"
+    );
+}
+
+#[tokio::test]
+async fn schema_is_reported_and_newer_ones_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hookseal.db");
+    let schema = SqliteStore::check(&path).unwrap();
+    assert_eq!(
+        schema,
+        Schema {
+            current: 0,
+            wanted: 1
+        }
+    );
+    assert!(!path.exists(), "looking makes nothing");
+    drop(open(directory.path()).unwrap());
+    let schema = SqliteStore::check(&path).unwrap();
+    assert_eq!(
+        schema,
+        Schema {
+            current: 1,
+            wanted: 1
+        }
+    );
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let newer = "INSERT INTO schema_version VALUES (2, 'later', x'00')";
+    connection.execute(newer, []).unwrap();
+    for refused in [
+        open(directory.path()).err(),
+        SqliteStore::check(&path).err(),
+    ] {
+        let newer = OpenError::NewerSchema { found: 2, known: 1 };
+        assert_eq!(refused.map(|e| e.to_string()), Some(newer.to_string()));
+    }
+    let edited = "DELETE FROM schema_version WHERE version = 2; \
+        UPDATE schema_version SET sha256 = x'00'";
+    connection.execute_batch(edited).unwrap();
+    let refused = open(directory.path()).err();
+    assert!(
+        matches!(refused, Some(OpenError::ChangedMigration { version: 1 })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_a_crash_at_any_moment() {
+    const CRASHES: usize = 8;
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let acknowledged = Mutex::new(Vec::<MessageId>::new());
+    let finished = Mutex::new(Vec::<MessageId>::new());
+    let enough = AtomicBool::new(false);
+    let load = async || {
+        while !enough.load(Ordering::Relaxed) {
+            let key = scene.owned(endpoint).await;
+            acknowledged.lock().push(key.message);
+            if key.message.raw() % 2 == 0 {
+                scene.end(key, Ended::Delivered).await;
+                finished.lock().push(key.message);
+            }
+        }
+    };
+    let crash = async || {
+        let directory = fresh.directory.path();
+        for round in 1..=CRASHES {
+            while acknowledged.lock().len() < round * 20 {
+                tokio::task::yield_now().await;
+            }
+            let (accepted, ended) = (acknowledged.lock().clone(), finished.lock().clone());
+            let copied = copy(directory);
+            let after = open(copied.path()).unwrap();
+            let session = after.begin_epoch(scene.now()).await.unwrap();
+            let newest = accepted.iter().max().map(|id| id.raw());
+            assert!(session.highest_id >= newest);
+            for id in accepted {
+                let found = after.message(scene.app, &Reference::Id(id)).await.unwrap();
+                assert_eq!(found.unwrap().payload.unwrap(), PAYLOAD);
+            }
+            let page = crate::scene::first_page(250, Order::Ascending);
+            let filter = hookseal_store::inspect::MessageFilter::default();
+            let success = Some(hookseal_store::inspect::MessageStatusFilter::Success);
+            let delivered = after
+                .endpoint_messages(scene.app, endpoint, filter, success, page)
+                .await
+                .unwrap();
+            for id in ended {
+                assert!(
+                    delivered.rows.iter().any(|row| row.message.id == id),
+                    "{id}"
+                );
+            }
+        }
+        enough.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(load(), load(), load(), load(), crash());
+}
+
+#[tokio::test]
+async fn dropping_writes_what_is_queued() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let key = scene.owned(endpoint).await;
+    let finished = scene.finished(key, 1, Next::End(Ended::Delivered));
+    fresh.store.record(finished).await.unwrap();
+    let (app, directory) = (scene.app, fresh.directory);
+    drop(fresh.store);
+    let again = open(directory.path()).unwrap();
+    assert_eq!(
+        again
+            .begin_epoch(crate::scene::START)
+            .await
+            .unwrap()
+            .taken_back,
+        0
+    );
+    let scope = hookseal_store::inspect::AttemptScope::Message(key.message);
+    let page = crate::scene::first_page(9, Order::Ascending);
+    let found = again.attempts(app, scope, Default::default(), page).await;
+    assert_eq!(found.unwrap().rows.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_messages_and_keeps_results() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SqliteOptions {
+        size_bytes_max: Some(1 << 20),
+        ..SqliteOptions::new(directory.path().join("hookseal.db"))
+    };
+    let store = SqliteStore::open(options, master(7)).unwrap();
+    let scene = Scene::new(&store).await;
+    let endpoint = scene.endpoint().await;
+    let mut keys = Vec::new();
+    let refused = loop {
+        let mut message = scene.message(DeliveryStart::Owned, &[endpoint]).await;
+        message.payload = bytes::Bytes::from(vec![0; 20_000]);
+        let key = DeliveryKey {
+            message: message.id,
+            endpoint,
+        };
+        match store.accept(message).await {
+            Ok(_) => keys.push(key),
+            Err(error) => break error,
+        }
+        assert!(keys.len() < 100, "it gets full");
+    };
+    let full = matches!(refused, AcceptError::Store(StoreError::DiskFull));
+    assert!(full, "{refused:?}");
+    for &key in &keys {
+        let mut finished = scene.finished(key, 1, Next::End(Ended::Delivered));
+        finished.attempt.facts.response_body = Some(bytes::Bytes::from(vec![0; 5000]));
+        store.record(finished).await.unwrap();
+    }
+    // Results wait until there is room; what makes room does not wait for them.
+    let make_room = async {
+        for key in &keys {
+            while store.expunge_message(scene.app, key.message).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let both = async { tokio::join!(store.flush(), make_room).0 };
+    let bound = std::time::Duration::from_secs(60);
+    tokio::time::timeout(bound, both).await.unwrap().unwrap();
+    for (_, status) in scene.with_status(endpoint, None).await {
+        assert_eq!(status, DeliveryStatus::Ended(Ended::Delivered));
+    }
+    assert_eq!(scene.attempts(keys[0].message).await, 1);
+}
+
+#[tokio::test]
+async fn a_row_that_fits_no_state_is_reported() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let key = scene.owned(endpoint).await;
+    scene.end(key, Ended::Delivered).await;
+    let path = fresh.directory.path().join("hookseal.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let damage = "PRAGMA ignore_check_constraints = ON; UPDATE outcome SET ended = 99; \
+        UPDATE attempt SET outcome = 99; UPDATE endpoint SET park_on = '[200]'";
+    connection.execute_batch(damage).unwrap();
+
+    let destinations = fresh.store.destinations(
+        scene.app,
+        key.message,
+        crate::scene::first_page(9, Order::Ascending),
+    );
+    let scope = AttemptScope::Message(key.message);
+    let attempts = fresh.store.attempts(
+        scene.app,
+        scope,
+        AttemptFilter::default(),
+        crate::scene::first_page(9, Order::Ascending),
+    );
+    let reference = Reference::Id(endpoint);
+    let found = [
+        destinations.await.map(|_| ()),
+        attempts.await.map(|_| ()),
+        fresh
+            .store
+            .endpoint(scene.app, &reference)
+            .await
+            .map(|_| ()),
+        fresh.store.routing_of(scene.app).await.map(|_| ()),
+    ];
+    let corrupt: Vec<_> = found
+        .into_iter()
+        .map(|result| match result {
+            Err(StoreError::CorruptRow { table, column, .. }) => format!("{table}.{column}"),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    let endpoint = "endpoint.park_on";
+    assert_eq!(corrupt, [endpoint, "attempt.outcome", endpoint, endpoint]);
+}
+
+#[tokio::test]
+async fn swapped_ciphertexts_do_not_open() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let one = scene.accept(DeliveryStart::Owned, &[]).await;
+    let other = scene.accept(DeliveryStart::Owned, &[]).await;
+    let path = fresh.directory.path().join("hookseal.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let swap = "UPDATE message SET payload = (SELECT payload FROM message WHERE id = ?1) \
+        WHERE id = ?2";
+    connection.execute(swap, [one.raw(), other.raw()]).unwrap();
+    let found = fresh.store.message(scene.app, &Reference::Id(other)).await;
+    let what = "message.payload";
+    assert!(
+        matches!(found, Err(StoreError::Unsealable { what: w }) if w == what),
+        "{found:?}"
+    );
+    assert!(
+        fresh
+            .store
+            .message(scene.app, &Reference::Id(one))
+            .await
+            .is_ok()
+    );
+}
