@@ -79,12 +79,11 @@ error_codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE;
     /// Too many requests with this token or from this address; `Retry-After` says when to go on.
     RateLimited "rate_limited" TOO_MANY_REQUESTS;
-    /// A fault of the server. It is in the server's log; nothing was changed.
+    /// A fault of the server; its log says what. Report it.
     ServerError "server_error" INTERNAL_SERVER_ERROR;
-    /// Too much is waiting; nothing was changed. Repeat after `Retry-After`.
+    /// Too much is waiting. Repeat after `Retry-After`.
     Overloaded "overloaded" SERVICE_UNAVAILABLE;
-    /// The store can't be reached or its disk is full; nothing was changed. Repeat after
-    /// `Retry-After`.
+    /// The store can't be reached or its disk is full. Repeat after `Retry-After`.
     Unavailable "unavailable" SERVICE_UNAVAILABLE;
 }
 

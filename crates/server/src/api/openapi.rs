@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::api::error::violations::FieldViolation;
 use crate::api::error::{ErrorBody, ValidationBody};
+use crate::api::wire::numbers::StatusCodeClass;
 use crate::api::{Api, application, docs, endpoint, event_type, health, message, message_attempt};
 
 #[derive(OpenApi)]
@@ -30,7 +31,7 @@ use crate::api::{Api, application, docs, endpoint, event_type, health, message, 
         (name = "Message Attempt", description = "What became of it."),
         (name = "Health", description = "Whether the server can work."),
     ),
-    components(schemas(ErrorBody, ValidationBody, FieldViolation)),
+    components(schemas(ErrorBody, ValidationBody, FieldViolation, StatusCodeClass)),
     security(("bearer" = [])),
     modifiers(&BearerToken),
 )]

@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn pages_are_bounded() {
-        let page = |text| check(text, QueryReader::ordered_page::<AppId>);
+        let page = |text: &str| check(text, |query| query.ordered_page::<AppId>());
         assert_eq!(page("").0.limit, PAGE_ROWS_DEFAULT);
         assert_eq!(page("limit=250").1.len(), 0);
         for limit in ["0", "251", "-1", "x", "", "1.5"] {

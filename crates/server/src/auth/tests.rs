@@ -1,1 +1,202 @@
 //! Tokens good and bad.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use hookseal_domain::id::{AppId, IdGenerator, OrgId};
+use hookseal_domain::secret::Secret;
+
+use super::*;
+
+const ORG: &str = "org_23rb8YdGqMT0qIzpgGwdXfHirMu";
+const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
+const NOW: Timestamp = Timestamp::from_millis(1_795_422_000_000);
+const NOW_SECS: i64 = 1_795_422_000;
+
+fn auth() -> Auth {
+    Auth::new(&VerifyingKeys {
+        shared_secret: Some(Secret::new(SECRET.to_vec())),
+        public_key_pem: None,
+    })
+    .unwrap()
+}
+
+fn token(algorithm: Algorithm, claims: &Value, key: &EncodingKey) -> String {
+    jsonwebtoken::encode(&Header::new(algorithm), claims, key).unwrap()
+}
+
+fn hmac_token(claims: &Value) -> String {
+    token(Algorithm::HS256, claims, &EncodingKey::from_secret(SECRET))
+}
+
+fn check(claims: &Value, expect: Result<Principal, AuthError>) {
+    let auth = auth();
+    let token = hmac_token(claims);
+    for _ in 0..2 {
+        let got = auth.verify(&token, NOW).map(|known| known.principal);
+        assert_eq!(got, expect, "{claims}");
+    }
+}
+
+#[test]
+fn subjects() {
+    let org = OrgId::parse(ORG).unwrap();
+    let app = AppId::from(IdGenerator::new(0, 0, None).next_id(NOW));
+    check(&json!({"sub": ORG}), Ok(Principal::Organisation(org)));
+    let own = json!({"org": ORG, "sub": app.to_string()});
+    check(&own, Ok(Principal::Application(org, app)));
+    for wrong in [
+        json!({"sub": app.to_string()}),
+        json!({"sub": ORG, "org": ORG}),
+        json!({"sub": "org_short"}),
+        json!({"sub": ""}),
+    ] {
+        check(&wrong, Err(AuthError::UnknownSubject));
+    }
+    check(&json!({"org": ORG}), Err(AuthError::Malformed));
+    check(&json!({"sub": 1}), Err(AuthError::Malformed));
+}
+
+#[test]
+fn times_have_a_little_leeway() {
+    let good = Ok(Principal::Organisation(OrgId::parse(ORG).unwrap()));
+    check(&json!({"sub": ORG, "exp": NOW_SECS + 1}), good);
+    check(&json!({"sub": ORG, "exp": NOW_SECS - 29}), good);
+    check(&json!({"sub": ORG, "exp": 1_795_422_000.5}), good);
+    let expired = Err(AuthError::Expired);
+    check(&json!({"sub": ORG, "exp": NOW_SECS - 31}), expired);
+    check(&json!({"sub": ORG, "exp": 0}), expired);
+    check(&json!({"sub": ORG, "exp": -1.5}), expired);
+    check(&json!({"sub": ORG, "nbf": NOW_SECS + 29}), good);
+    let early = Err(AuthError::NotYetValid);
+    check(&json!({"sub": ORG, "nbf": NOW_SECS + 31}), early);
+    check(
+        &json!({"sub": ORG, "exp": "soon"}),
+        Err(AuthError::Malformed),
+    );
+}
+
+#[test]
+fn a_remembered_token_still_expires() {
+    let auth = auth();
+    let token = hmac_token(&json!({"sub": ORG, "exp": NOW_SECS + 60}));
+    assert!(auth.verify(&token, NOW).is_ok());
+    let later = NOW.plus(std::time::Duration::from_secs(91));
+    assert_eq!(auth.verify(&token, later), Err(AuthError::Expired));
+}
+
+#[test]
+fn minted_tokens_hold() {
+    let org = OrgId::parse(ORG).unwrap();
+    let app = AppId::from(IdGenerator::new(0, 0, None).next_id(NOW));
+    let secret = Secret::new(SECRET.to_vec());
+    for who in [
+        Principal::Organisation(org),
+        Principal::Application(org, app),
+    ] {
+        let token = jwt::mint(&secret, who, NOW, None).unwrap();
+        let known = auth().verify(token.expose(), NOW).unwrap();
+        assert_eq!(known.principal, who);
+        let ends = NOW.plus(std::time::Duration::from_secs(60));
+        let token = jwt::mint(&secret, who, NOW, Some(ends)).unwrap();
+        let later = NOW.plus(std::time::Duration::from_secs(120));
+        assert_eq!(
+            auth().verify(token.expose(), later),
+            Err(AuthError::Expired)
+        );
+    }
+}
+
+#[test]
+fn other_keys_and_algorithms_are_refused() {
+    let claims = json!({"sub": ORG});
+    let other = EncodingKey::from_secret(b"another secret");
+    let forged = token(Algorithm::HS256, &claims, &other);
+    assert_eq!(auth().verify(&forged, NOW), Err(AuthError::BadSignature));
+    for algorithm in [Algorithm::HS384, Algorithm::HS512] {
+        let good = token(algorithm, &claims, &EncodingKey::from_secret(SECRET));
+        assert!(auth().verify(&good, NOW).is_ok());
+    }
+    let unsigned = format!(
+        "{}.{}.",
+        encoded(r#"{"alg":"none"}"#),
+        encoded(&claims.to_string())
+    );
+    for text in ["", "a.b", "a.b.c", &unsigned, &"a".repeat(9000)] {
+        assert_eq!(
+            auth().verify(text, NOW),
+            Err(AuthError::Malformed),
+            "{text}"
+        );
+    }
+    let nobody = Auth::new(&VerifyingKeys::default()).unwrap();
+    assert_eq!(
+        nobody.verify(&hmac_token(&claims), NOW),
+        Err(AuthError::Malformed)
+    );
+}
+
+#[test]
+fn public_keys_verify_their_own_algorithm_only() {
+    for (rcgen_algorithm, algorithm) in [
+        (&rcgen::PKCS_ECDSA_P256_SHA256, Algorithm::ES256),
+        (&rcgen::PKCS_ED25519, Algorithm::EdDSA),
+        (&rcgen::PKCS_RSA_SHA256, Algorithm::RS256),
+    ] {
+        let pair = rcgen::KeyPair::generate_for(rcgen_algorithm).unwrap();
+        let (private, public) = (pair.serialize_pem(), pair.public_key_pem());
+        let signing = signing_key(algorithm, private.as_bytes());
+        let auth = with_public_key(&public).unwrap();
+        let claims = json!({"sub": ORG});
+        assert!(
+            auth.verify(&token(algorithm, &claims, &signing), NOW)
+                .is_ok()
+        );
+
+        // The oldest trick on JWTs: the public key as shared secret.
+        let secret = EncodingKey::from_secret(public.as_bytes());
+        let forged = token(Algorithm::HS256, &claims, &secret);
+        assert_eq!(auth.verify(&forged, NOW), Err(AuthError::Malformed));
+        assert_eq!(
+            with_public_key(&private).err(),
+            Some(InvalidKey::NotAPublicKey)
+        );
+    }
+    let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let p384 = with_public_key(&p384.public_key_pem());
+    assert_eq!(p384.err(), Some(InvalidKey::NotAPublicKey));
+    assert_eq!(
+        with_public_key("text").err(),
+        Some(InvalidKey::NotAPublicKey)
+    );
+}
+
+#[test]
+fn an_empty_secret_is_none() {
+    let keys = VerifyingKeys {
+        shared_secret: Some(Secret::new(Vec::new())),
+        public_key_pem: None,
+    };
+    assert_eq!(Auth::new(&keys).err(), Some(InvalidKey::EmptySecret));
+}
+
+fn with_public_key(pem: &str) -> Result<Auth, InvalidKey> {
+    Auth::new(&VerifyingKeys {
+        shared_secret: None,
+        public_key_pem: Some(pem.to_owned()),
+    })
+}
+
+fn signing_key(algorithm: Algorithm, pem: &[u8]) -> EncodingKey {
+    match algorithm {
+        Algorithm::ES256 => EncodingKey::from_ec_pem(pem),
+        Algorithm::EdDSA => EncodingKey::from_ed_pem(pem),
+        _ => EncodingKey::from_rsa_pem(pem),
+    }
+    .unwrap()
+}
+
+fn encoded(text: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}

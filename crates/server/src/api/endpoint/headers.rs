@@ -176,6 +176,7 @@ impl EndpointHeadersPatchIn {
             if !seen.insert(lower.clone()) {
                 let violation = Violation::new("header.duplicate", "is given more than once");
                 fields.add_at(&["headers", &name], &violation);
+                continue;
             }
             merged.remove(&lower);
             if let Some(value) = value {

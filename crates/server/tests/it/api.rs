@@ -1,0 +1,12 @@
+//! The HTTP API in one process: the real router over a real store, without sockets to the API.
+
+mod authorization;
+mod contract;
+mod history;
+mod http;
+mod idempotency;
+mod messages;
+mod pages;
+mod resources;
+mod shop;
+mod validation;
