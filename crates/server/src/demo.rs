@@ -69,8 +69,8 @@ pub async fn play(
     let published = tour::publish(&stage.client, events).await?;
     let took = stage.now().since(began);
     screen.show(&format!(
-        "Published {} events through the API, each durable before its answer, in {} ms.\n",
-        events.len(),
+        "Published {} through the API, each durable before its answer, in {} ms.",
+        number_of(events),
         took.as_millis()
     ))?;
     // Whoever takes longer stands in the table as waiting.
@@ -153,9 +153,9 @@ fn state_of(view: &EndpointView) -> String {
 fn introduction(stage: &Stage, events: &[Event]) -> String {
     let api = stage.api_url();
     let mut text = format!(
-        "Hookseal demo: {} events to three receivers, signed, over TLS 1.3.\n\n  \
+        "Hookseal demo: {} to three receivers, signed, over TLS 1.3.\n\n  \
          API      {api}/api/v1   docs {api}/docs\n",
-        events.len()
+        number_of(events)
     );
     for member in &stage.cast {
         let role = member.role;
@@ -175,11 +175,11 @@ fn counts(ledgers: &[(Role, &Ledger)]) -> String {
     for (role, ledger) in ledgers {
         let counts = ledger.counts();
         text.push_str(&format!(
-            "  {:<8} {} requests received, {} verified ({}), {} messages accepted, {} duplicates\n",
+            "  {:<8} received {:<5} verified ({}) {:<5} accepted {:<5} duplicates {}\n",
             role.as_str(),
             counts.received,
-            counts.verified,
             role.signature(),
+            counts.verified,
             counts.accepted,
             counts.duplicates
         ));
@@ -190,9 +190,9 @@ fn counts(ledgers: &[(Role, &Ledger)]) -> String {
 fn summary(events: &[Event], problems: &[Problem]) -> String {
     if problems.is_empty() {
         return format!(
-            "\nAll {} events arrived, byte for byte and every signature verified; the endpoint \
-             that is gone\nwas disabled and keeps its other deliveries.\n",
-            events.len()
+            "\nEverything arrived: {}, byte for byte, every signature verified; \"gone\" was \
+             disabled.\n",
+            number_of(events)
         );
     }
     let mut text = "\nNot everything went as it should:\n".to_owned();
@@ -202,17 +202,24 @@ fn summary(events: &[Event], problems: &[Problem]) -> String {
     text
 }
 
+fn number_of(events: &[Event]) -> String {
+    match events.len() {
+        1 => "1 event".to_owned(),
+        number => format!("{number} events"),
+    }
+}
+
 /// What to try while the demo runs on.
 pub fn invitation(stage: &Stage) -> String {
     let url = stage.api_url();
     format!(
-        "The API goes on at {url}/api/v1, its docs at {url}/docs.\n\nPublish something yourself:\n\n\
+        "\nThe API goes on at {url}/api/v1, its docs at {url}/docs.\n\nPublish something yourself:\n\n\
          TOKEN={}\n\
          curl -sS {url}/api/v1/app/{APP}/msg -H \"Authorization: Bearer $TOKEN\" \\\n  \
          -H 'Content-Type: application/json' \\\n  \
          -d '{{\"eventType\": \"invoice.paid\", \"payload\": {{\"hello\": \"world\"}}}}'\n\n\
          and see what became of it:\n\n\
-         curl -sS {url}/api/v1/app/{APP}/attempt/endpoint/healthy?limit=1 \\\n  \
+         curl -sS '{url}/api/v1/app/{APP}/attempt/endpoint/healthy?limit=1' \\\n  \
          -H \"Authorization: Bearer $TOKEN\"\n\n\
          Runs until Ctrl-C; then everything is removed.\n",
         stage.token().expose()

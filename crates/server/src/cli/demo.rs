@@ -28,8 +28,8 @@ pub(super) struct Args {
     #[arg(long)]
     once: bool,
 
-    /// Address and port of the API; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    /// Address and port of the API, on loopback; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
     listen: SocketAddr,
 }
 
@@ -86,21 +86,36 @@ async fn show(args: &Args, stage: &Stage, events: &[Event]) -> anyhow::Result<Ex
     }
 }
 
+fn loopback(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|address: &SocketAddr| address.ip().is_loopback())
+        .ok_or("must be a loopback address with a port, such as 127.0.0.1:8071")
+}
+
 fn is_closed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
 fn read_events(path: &Path) -> anyhow::Result<Vec<Event>> {
-    let source: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin())
+    let is_stdin = path == Path::new("-");
+    let name = if is_stdin {
+        "standard input".to_owned()
     } else {
-        let file = File::open(path);
-        Box::new(file.with_context(|| format!("can't read {}", path.display()))?)
+        path.display().to_string()
     };
-    // One byte more, so that a file that is too long is seen to be.
-    let bound = u64::try_from(FILE_BYTES_MAX)?.saturating_add(1);
-    let mut bytes = Vec::new();
-    let read = source.take(bound).read_to_end(&mut bytes);
-    read.with_context(|| format!("can't read {}", path.display()))?;
-    events::parse(&bytes).with_context(|| path.display().to_string())
+    let read = || {
+        let source: Box<dyn Read> = if is_stdin {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path)?)
+        };
+        // One byte more, so that a file that is too long is seen to be.
+        let bound = u64::try_from(FILE_BYTES_MAX + 1).unwrap_or(u64::MAX);
+        let mut bytes = Vec::new();
+        source.take(bound).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(bytes)
+    };
+    let bytes = read().with_context(|| format!("can't read {name}"))?;
+    events::parse(&bytes).context(name)
 }

@@ -226,8 +226,8 @@ mod tests {
     fn a_delivery_and_its_attempts() {
         let long = "unreachable: connection\u{1b} refused";
         let flaky = vec![
-            attempt(1, "00.012", 503, long),
-            attempt(2, "01.250", 200, ""),
+            attempt(1, "00.012", 0, long),
+            attempt(2, "01.250", 200, "accepted"),
         ];
         let endpoints = [
             endpoint("flaky", STATUS_SUCCESS, flaky),
@@ -235,7 +235,7 @@ mod tests {
         ];
         let expect = "\
 invoice.paid  msg_1
-  flaky    delivered   1  0.012 s      –   3 ms  TLSv1.3 X25519MLKEM768  unreachable: connection\\u{1…
+  flaky    delivered   1  0.012 s      –   3 ms  TLSv1.3 X25519MLKEM768  unreachable: connection\\u{…
                        2  1.250 s    200   3 ms  TLSv1.3 X25519MLKEM768  accepted
   gone     gone        1  0.014 s    410   3 ms  TLSv1.3 X25519MLKEM768  gone
 invoice.paid  msg_2

@@ -114,7 +114,8 @@ fn cut(text: &str, chars_max: usize) -> String {
 
 /// At most `chars_max` characters of `text`, none of which drives a terminal.
 pub fn printable(text: &str, chars_max: usize) -> String {
-    escape(&cut(text, chars_max))
+    // Cut twice: what is cut off need not be escaped, and escapes are longer than what they are for.
+    cut(&escape(&cut(text, chars_max)), chars_max)
 }
 
 fn escape(text: &str) -> String {
