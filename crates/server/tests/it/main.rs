@@ -1,7 +1,9 @@
 //! The server from outside: its binary, its API, its receivers.
 #![expect(clippy::indexing_slicing, reason = "test code")]
 
+mod api;
 mod cli;
+mod demo;
 mod generated;
 mod hostile;
 mod interop;
