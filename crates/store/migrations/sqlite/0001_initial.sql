@@ -136,15 +136,16 @@ CREATE TABLE message (
 CREATE UNIQUE INDEX message_event_id ON message (slice, app, event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX message_expires_early ON message (expires_early) WHERE expires_early IS NOT NULL;
 
--- Unfinished deliveries: at most one of a message to an endpoint.
+-- Unfinished deliveries: at most one of a message to an endpoint. (SQLite builds a table for each
+-- row that it checks against a longer list, but not against a range.)
 -- state: 0 owned, 1 waiting, 2 backlog, 3 held.
 CREATE TABLE pending (
     msg INTEGER NOT NULL,
     ep INTEGER NOT NULL,
     slice INTEGER NOT NULL,
     app INTEGER NOT NULL,
-    state INTEGER NOT NULL CHECK (state IN (0, 1, 2, 3)),
-    trigger INTEGER NOT NULL CHECK (trigger IN (1, 2)),
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),
+    trigger INTEGER NOT NULL CHECK (trigger BETWEEN 1 AND 2),
     attempts INTEGER NOT NULL CHECK (attempts >= 0),
     step INTEGER NOT NULL CHECK (step >= 0),
     due INTEGER,
@@ -168,7 +169,7 @@ CREATE TABLE attempt (
     app INTEGER NOT NULL,
     ep INTEGER NOT NULL,
     number INTEGER NOT NULL CHECK (number > 0),
-    trigger INTEGER NOT NULL CHECK (trigger IN (1, 2)),
+    trigger INTEGER NOT NULL CHECK (trigger BETWEEN 1 AND 2),
     outcome INTEGER NOT NULL CHECK (outcome BETWEEN 1 AND 10),
     status_code INTEGER,
     duration_ms INTEGER NOT NULL,
