@@ -75,6 +75,11 @@ impl ApiClient {
         Self::new(self.whereabouts.clone(), token)
     }
 
+    /// Its token.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// `GET`.
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
         self.send(Method::GET, path, &[], Bytes::new()).await

@@ -1,7 +1,6 @@
-//! A program in another language that judges deliveries. It is installed once, below the target folder, and never
+//! A program with others' libraries, which judges deliveries or drives the API. It is installed once, below the target folder, and never
 //! looked for anywhere else.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,14 +9,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hookseal_testkit::wait::until_within;
+use serde_json::Value;
 
 /// Installing takes less, even with a slow network.
 const RUN_WITHIN: Duration = Duration::from_secs(280);
 
 /// Whether a peer can be had on this machine.
 pub(crate) enum Peer {
-    /// A command that judges.
-    Ready(Box<dyn Fn() -> Command + Send + Sync>),
+    /// How to start it.
+    Ready(Command),
     /// It can't be had, and why.
     Missing(String),
 }
@@ -33,8 +33,8 @@ struct Place {
 // === impl Peer ===
 
 impl Peer {
-    /// `verify.py`, with its libraries from PyPI in an environment of its own.
-    pub(crate) async fn python() -> anyhow::Result<Self> {
+    /// A script of `python/`, with its libraries from PyPI in an environment of its own.
+    pub(crate) async fn python(script: &str) -> anyhow::Result<Self> {
         if let Err(error) = run(
             Command::new("python3").args(["-c", "import ensurepip, venv"]),
             "",
@@ -62,13 +62,13 @@ impl Peer {
             }
             place.note_installed(&wanted)?;
         }
-        let python = place.installed.join("bin/python");
-        let script = place.sources.join("verify.py");
-        Ok(Self::ready(&python, [script]))
+        let mut python = Command::new(place.installed.join("bin/python"));
+        python.arg("-B").arg(place.sources.join(script));
+        Ok(Self::Ready(python))
     }
 
-    /// `verify.js`, with its libraries from npm.
-    pub(crate) async fn node() -> anyhow::Result<Self> {
+    /// A script of `node/`, with its libraries from npm.
+    pub(crate) async fn node(script: &str) -> anyhow::Result<Self> {
         for tool in ["node", "npm"] {
             if let Err(error) = run(Command::new(tool).arg("--version"), "").await {
                 return Ok(Self::Missing(format!("no {tool}: {error:#}")));
@@ -90,9 +90,11 @@ impl Peer {
             place.note_installed(&wanted)?;
         }
         // Node looks for libraries beside the script.
-        let script = installed.join("verify.js");
-        std::fs::copy(place.sources.join("verify.js"), &script)?;
-        Ok(Self::ready(Path::new("node"), [script]))
+        let installed_script = installed.join(script);
+        std::fs::copy(place.sources.join(script), &installed_script)?;
+        let mut node = Command::new("node");
+        node.arg(installed_script);
+        Ok(Self::Ready(node))
     }
 
     /// The program in `rust/`, with its libraries from crates.io.
@@ -107,20 +109,20 @@ impl Peer {
             return Ok(Self::Missing(format!("{error:#}")));
         }
         let program = place.installed.join("debug/hookseal-interop");
-        Ok(Self::ready(&program, [""; 0]))
+        Ok(Self::Ready(Command::new(program)))
     }
 
-    fn ready(program: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        let program = program.to_owned();
-        let args: Vec<_> = args
-            .into_iter()
-            .map(|arg| arg.as_ref().to_owned())
-            .collect();
-        Self::Ready(Box::new(move || {
-            let mut command = Command::new(&program);
-            command.args(&args);
-            command
-        }))
+    /// Starts it with `input` and returns what it says, or says that the test is skipped and returns `None`. In CI
+    /// nothing is skipped.
+    pub(crate) async fn ask(self, what: &str, input: &Value) -> anyhow::Result<Option<String>> {
+        match self {
+            Self::Ready(mut command) => run(&mut command, &input.to_string()).await.map(Some),
+            Self::Missing(why) => {
+                anyhow::ensure!(std::env::var_os("CI").is_none(), "{what}: {why}");
+                println!("SKIPPED {what}: {}", why.replace('\n', " "));
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -162,7 +164,7 @@ impl Place {
 }
 
 /// Runs a command to its end with `input` as standard input; returns its standard output.
-pub(crate) async fn run(command: &mut Command, input: &str) -> anyhow::Result<String> {
+async fn run(command: &mut Command, input: &str) -> anyhow::Result<String> {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name);
     File::create(path("in"))?.write_all(input.as_bytes())?;
