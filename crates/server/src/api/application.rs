@@ -189,14 +189,8 @@ impl crate::api::ApiContext {
             spec,
             updated_at: self.engine.now(),
         };
-        let id = new.id;
-        let made = self
-            .engine
-            .store()
-            .create_application(new, idempotency)
-            .await;
-        self.engine.application_changed(id);
-        made
+        let store = self.engine.store();
+        store.create_application(new, idempotency).await
     }
 
     async fn replace(&self, app: AppId, spec: ApplicationSpec) -> Result<Application, ApiError> {

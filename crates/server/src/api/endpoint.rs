@@ -2,6 +2,7 @@
 
 mod body;
 mod headers;
+mod rules;
 mod secret;
 
 use axum::extract::State;

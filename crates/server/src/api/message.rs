@@ -64,7 +64,7 @@ impl FromQuery for ListQuery {
 /// Lists the messages of an application, newest first.
 #[utoipa::path(get, path = "/api/v1/app/{app_id}/msg", operation_id = "v1.message.list", tag = "Message",
     params(ApplicationPath, PageParams, MessageFilterParams),
-    responses((status = 200, description = "A page", body = ListResponse<MessageOut>), ErrorResponses))]
+    responses((status = 200, description = "A page", body = ListResponse<MessageOut<'_>>), ErrorResponses))]
 async fn list(
     Authorized(own): Authorized<OwnApplication>,
     State(api): State<Api>,
@@ -84,7 +84,7 @@ async fn list(
 /// exist.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/msg", operation_id = "v1.message.create", tag = "Message",
     params(ApplicationPath, ContentParams, IdempotencyHeader), request_body = MessageIn<'_>,
-    responses((status = 202, description = "Accepted", body = MessageOut), ErrorResponses))]
+    responses((status = 202, description = "Accepted", body = MessageOut<'_>), ErrorResponses))]
 async fn create(
     Authorized(Organisation(org)): Authorized<Organisation>,
     AppPath(app): AppPath,
@@ -107,7 +107,7 @@ async fn create(
 /// Shows a message.
 #[utoipa::path(get, path = "/api/v1/app/{app_id}/msg/{msg_id}", operation_id = "v1.message.get", tag = "Message",
     params(MessageParams, ContentParams),
-    responses((status = 200, description = "The message", body = MessageOut), ErrorResponses))]
+    responses((status = 200, description = "The message", body = MessageOut<'_>), ErrorResponses))]
 async fn get(
     Authorized(own): Authorized<OwnApplication>,
     MessagePath(named): MessagePath,

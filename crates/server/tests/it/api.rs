@@ -1,5 +1,7 @@
 //! The HTTP API in one process: the real router over a real store, without sockets to the API.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
 mod authorization;
 mod contract;
 mod history;

@@ -1,28 +1,23 @@
 //! An endpoint as it comes in and goes out.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use url::Host;
 use utoipa::ToSchema;
 
 use hookseal_domain::address_policy::AddressPolicy;
-use hookseal_domain::channel::Channel;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
-use hookseal_domain::endpoint::url::{EndpointUrl, Scheme};
-use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn};
-use hookseal_domain::event_type::EventTypeName;
+use hookseal_domain::endpoint::{Endpoint, EndpointSpec};
 use hookseal_domain::id::EndpointId;
-use hookseal_domain::limits::{
-    CHANNELS_PER_ENDPOINT_MAX, DESCRIPTION_BYTES_MAX, EVENT_TYPES_PER_ENDPOINT_MAX,
-};
+use hookseal_domain::limits::DESCRIPTION_BYTES_MAX;
 use hookseal_domain::signature::key::SigningKey;
 use hookseal_domain::subscription::Subscription;
 use hookseal_domain::uid::Uid;
-use hookseal_domain::violation::Violation;
 
-use crate::api::check::{Fields, Items, Length, number};
+use crate::api::check::{Fields, Length, number};
+use crate::api::endpoint::rules::{
+    check_channels, check_event_types, check_headers, check_park_on, check_url,
+};
 use crate::api::error::violations::Violations;
 use crate::api::wire::{At, Patch, present, text};
 
@@ -369,80 +364,4 @@ pub(crate) fn is_disabled(endpoint: &Endpoint) -> bool {
 /// Each as text.
 pub(crate) fn texts<T: ToString>(list: Option<Vec<T>>) -> Option<Vec<String>> {
     list.map(|list| list.iter().map(ToString::to_string).collect())
-}
-
-/// Headers by name; the violation stands at the header.
-pub(crate) fn check_headers(
-    fields: &mut Fields<'_>,
-    given: BTreeMap<String, String>,
-) -> Option<EndpointHeaders> {
-    EndpointHeaders::parse(given)
-        .inspect_err(|(name, violation)| match name.as_str() {
-            "" if violation.rule == "header.count" => fields.add("headers", violation),
-            name => fields.add_at(&["headers", name], violation),
-        })
-        .ok()
-}
-
-/// A URL that the operator's policy does not refuse as it stands. Names are resolved, and what they
-/// resolve to is checked, at each attempt.
-fn check_url(given: &str, policy: &AddressPolicy) -> Result<EndpointUrl, Violation> {
-    let url = EndpointUrl::parse(given)?;
-    if url.scheme() == Scheme::Plain && !policy.plain_http_possible() {
-        return Err(Violation::new(
-            "value_error.url.plain_http",
-            "must use https: plain HTTP is not allowed (egress.plain_http)",
-        ));
-    }
-    let ip = match url.host() {
-        Host::Ipv4(ip) => IpAddr::V4(ip),
-        Host::Ipv6(ip) => IpAddr::V6(ip),
-        Host::Domain(_) => return Ok(url),
-    };
-    match policy.screen(SocketAddr::new(ip, url.port()), url.scheme()) {
-        Ok(_) => Ok(url),
-        Err(denied) => Err(Violation::new(
-            "value_error.url.address",
-            format!(
-                "must not go to this address ({}): {denied}",
-                denied.reason.as_str()
-            ),
-        )),
-    }
-}
-
-/// `None` for all; a broken rule is noted, so that what is returned then does not matter.
-fn check_event_types(
-    fields: &mut Fields<'_>,
-    given: Option<&[String]>,
-    min: usize,
-) -> Option<Vec<EventTypeName>> {
-    let items = Items {
-        min,
-        max: EVENT_TYPES_PER_ENDPOINT_MAX,
-    };
-    let types = fields.list("eventTypes", given?, items, EventTypeName::parse)?;
-    (!types.is_empty()).then_some(types)
-}
-
-fn check_channels(
-    fields: &mut Fields<'_>,
-    given: Option<&[String]>,
-    min: usize,
-) -> Option<Vec<Channel>> {
-    let items = Items {
-        min,
-        max: CHANNELS_PER_ENDPOINT_MAX,
-    };
-    let channels = fields.list("channels", given?, items, Channel::parse)?;
-    (!channels.is_empty()).then_some(channels)
-}
-
-fn check_park_on(given: &[i64]) -> Result<ParkOn, Violation> {
-    // What does not fit the type is no status code either: 0 is refused by the rule.
-    let codes: Vec<u16> = given
-        .iter()
-        .map(|code| u16::try_from(*code).unwrap_or(0))
-        .collect();
-    ParkOn::parse(&codes)
 }

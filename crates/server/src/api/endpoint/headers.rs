@@ -19,7 +19,7 @@ use hookseal_domain::violation::Violation;
 use crate::api::access::{Authorized, EndpointPath, OwnApplication};
 use crate::api::check::Fields;
 use crate::api::endpoint::WHAT;
-use crate::api::endpoint::body::check_headers;
+use crate::api::endpoint::rules::check_headers;
 use crate::api::error::violations::Violations;
 use crate::api::error::{ApiError, ErrorResponses};
 use crate::api::input::Input;

@@ -84,8 +84,9 @@ pub(crate) struct MessageIn<'a> {
 }
 
 /// A message to publish, checked.
-pub(crate) struct CheckedMessage {
+pub(crate) struct CheckedMessage<'a> {
     event_type: EventTypeName,
+    given: &'a RawValue,
     payload: Bytes,
     event_id: Option<Uid>,
     channels: Vec<Channel>,
@@ -98,7 +99,8 @@ pub(crate) struct CheckedMessage {
 /// A message.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct MessageOut {
+#[schema(as = MessageOut)]
+pub(crate) struct MessageOut<'a> {
     /// Its id.
     #[schema(value_type = text::MessageId)]
     id: String,
@@ -119,15 +121,17 @@ pub(crate) struct MessageOut {
     tags: Vec<String>,
     /// What is delivered; `{}` where it was not asked for, `{"expired": true}` once it is forgotten.
     #[schema(value_type = Object)]
-    payload: Payload,
+    payload: Payload<'a>,
     /// When it was published.
     timestamp: At,
 }
 
 /// A payload as it goes out.
-pub(crate) enum Payload {
-    /// The bytes that were given, which are JSON.
-    Given(Bytes),
+pub(crate) enum Payload<'a> {
+    /// As it stands in the request.
+    Given(&'a RawValue),
+    /// The bytes that were given once, which are JSON.
+    Stored(Bytes),
     /// Not asked for.
     Omitted,
     /// Forgotten.
@@ -136,13 +140,13 @@ pub(crate) enum Payload {
 
 // === impl MessageIn ===
 
-impl MessageIn<'_> {
+impl<'a> MessageIn<'a> {
     /// Checks the body of a request; `bytes` is the body that this was read from.
     pub(crate) fn check(
         self,
         bytes: &Bytes,
         payload_bytes_max: usize,
-    ) -> Result<CheckedMessage, ApiError> {
+    ) -> Result<CheckedMessage<'a>, ApiError> {
         let mut violations = Violations::default();
         let mut fields = Fields::of_body(&mut violations);
         self.check_unsupported(&mut fields);
@@ -166,6 +170,7 @@ impl MessageIn<'_> {
         let checked = || {
             Some(CheckedMessage {
                 event_type: event_type?,
+                given: payload?,
                 payload: detached(bytes, payload?),
                 event_id: event_id?,
                 channels: channels?,
@@ -214,7 +219,7 @@ impl MessageIn<'_> {
 
 // === impl CheckedMessage ===
 
-impl CheckedMessage {
+impl<'a> CheckedMessage<'a> {
     /// What the engine is asked for.
     pub(crate) fn publish(
         &self,
@@ -236,14 +241,17 @@ impl CheckedMessage {
     }
 
     /// The answer, once it is durable.
-    pub(crate) fn accepted(self, id: MessageId, content: Content) -> MessageOut {
+    pub(crate) fn accepted(self, id: MessageId, content: Content) -> MessageOut<'a> {
         MessageOut {
             id: id.to_string(),
             event_id: self.event_id.map(|uid| uid.to_string()),
             event_type: self.event_type.to_string(),
             channels: self.channels.iter().map(ToString::to_string).collect(),
             tags: self.tags,
-            payload: Payload::of(Some(self.payload), content),
+            payload: match content {
+                Content::With => Payload::Given(self.given),
+                Content::Without => Payload::Omitted,
+            },
             timestamp: At(id.created_at()),
         }
     }
@@ -251,7 +259,7 @@ impl CheckedMessage {
 
 // === impl MessageOut ===
 
-impl MessageOut {
+impl MessageOut<'_> {
     /// As it goes out.
     pub(crate) fn of(message: Message, content: Content) -> Self {
         Self {
@@ -268,21 +276,22 @@ impl MessageOut {
 
 // === impl Payload ===
 
-impl Payload {
+impl Payload<'_> {
     /// As much of it as was asked for and is there.
     pub(crate) fn of(payload: Option<Bytes>, content: Content) -> Self {
         match (content, payload) {
             (Content::Without, _) => Self::Omitted,
-            (Content::With, Some(bytes)) => Self::Given(bytes),
+            (Content::With, Some(bytes)) => Self::Stored(bytes),
             (Content::With, None) => Self::Expired,
         }
     }
 }
 
-impl Serialize for Payload {
+impl Serialize for Payload<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Given(bytes) => {
+            Self::Given(raw) => raw.serialize(serializer),
+            Self::Stored(bytes) => {
                 let raw: &RawValue = serde_json::from_slice(bytes).map_err(S::Error::custom)?;
                 raw.serialize(serializer)
             }

@@ -185,3 +185,69 @@ impl TlsOut {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use hookseal_domain::delivery::attempt::AttemptFacts;
+    use hookseal_domain::delivery::{DeliveryKey, Ended};
+    use hookseal_domain::id::{AttemptId, EndpointId, MessageId};
+    use hookseal_domain::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn all_that_was_seen_is_told() {
+        let attempt = Attempt {
+            id: AttemptId::from_raw(1),
+            key: DeliveryKey {
+                message: MessageId::from_raw(2),
+                endpoint: EndpointId::from_raw(3),
+            },
+            trigger: Trigger::Resend,
+            number: 4,
+            outcome: Outcome::Parked,
+            status_code: Some(422),
+            duration_ms: 12,
+            ended: Some(Ended::Parked),
+            facts: AttemptFacts {
+                url: "https://example.com/".to_owned(),
+                response_body: Some(bytes::Bytes::from_static(b"no \xff")),
+                reason: Some("status 422".to_owned()),
+                connection: ConnectionFacts {
+                    remote_ip: Some([192, 0, 2, 1].into()),
+                    refused: vec![([10, 0, 0, 1].into(), "private".to_owned())],
+                    http_version: Some("HTTP/2".to_owned()),
+                    tls: Some(TlsFacts {
+                        version: "TLSv1.3".to_owned(),
+                        cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
+                        key_exchange_group: "X25519MLKEM768".to_owned(),
+                        peer_spki_sha256: "sha256/AAAA".to_owned(),
+                        certificate_expires_at: Timestamp::from_millis(0),
+                    }),
+                },
+            },
+        };
+        let out = serde_json::to_value(AttemptOut::of(attempt, Content::With)).unwrap();
+        let ids = (&out["id"], &out["msgId"], &out["endpointId"]);
+        let expect = json!({
+            "id": ids.0, "msgId": ids.1, "endpointId": ids.2, "url": "https://example.com/",
+            "timestamp": "2014-05-13T16:53:20.000Z", "status": 2, "statusText": "fail",
+            "responseStatusCode": 422, "response": "no \u{fffd}", "responseDurationMs": 12,
+            "triggerType": 1, "attemptNumber": 4, "outcome": "parked", "reason": "status 422",
+            "ended": "parked",
+            "connection": {
+                "remoteIp": "192.0.2.1",
+                "refused": [{"ip": "10.0.0.1", "reason": "private"}],
+                "httpVersion": "HTTP/2",
+                "tls": {
+                    "version": "TLSv1.3", "cipherSuite": "TLS_AES_256_GCM_SHA384",
+                    "keyExchangeGroup": "X25519MLKEM768", "peerSpkiSha256": "sha256/AAAA",
+                    "certificateExpiresAt": "1970-01-01T00:00:00.000Z",
+                },
+            },
+        });
+        assert_eq!(out, expect);
+    }
+}

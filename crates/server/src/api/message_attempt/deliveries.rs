@@ -56,7 +56,7 @@ pub(crate) struct EndpointMessageOut {
     tags: Vec<String>,
     /// What is delivered; `{}` where it was not asked for, `{"expired": true}` once it is forgotten.
     #[schema(value_type = Object)]
-    payload: Payload,
+    payload: Payload<'static>,
     /// When it was published.
     timestamp: At,
     /// How far its delivery to the endpoint has come.
