@@ -1,5 +1,10 @@
 //! The server from outside: its binary, its API, its receivers.
-#![expect(clippy::indexing_slicing, reason = "test code")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
 
 mod api;
 mod cli;
