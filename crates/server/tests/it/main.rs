@@ -1,10 +1,5 @@
 //! The server from outside: its binary, its API, its receivers.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "test code"
-)]
+#![expect(clippy::indexing_slicing, reason = "test code")]
 
 mod api;
 mod cli;
