@@ -5,6 +5,7 @@
 pub(crate) mod facts;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use bytes::Bytes;
@@ -15,6 +16,9 @@ use hookseal_domain::slice::Slice;
 
 /// Bytes of a master key or data key.
 pub const KEY_BYTES: usize = 32;
+/// A quarter of the uses that random nonces are good for (NIST SP 800-38D §8.3: 2^32), since a
+/// key's uses are counted by process, and it lives through restarts.
+const USES_MAX: u64 = 1 << 30;
 /// What the key check seals.
 const CHECK_TEXT: &[u8] = b"hookseal";
 
@@ -32,6 +36,8 @@ pub(crate) struct DataKey {
     app: AppId,
     version: i64,
     key: RandomizedNonceKey,
+    /// How often it sealed in this process.
+    uses: AtomicU64,
 }
 
 /// A sealed value and the version of the key that sealed it.
@@ -69,17 +75,12 @@ impl MasterKey {
         open(&self.0, &[[0; 8]; 6], check_value).is_ok_and(|opened| opened == CHECK_TEXT)
     }
 
-    /// Makes a data key and wraps it.
-    pub(crate) fn new_data_key(
-        &self,
-        app: AppId,
-        version: i64,
-    ) -> Result<(DataKey, Vec<u8>), SealError> {
+    /// Makes a data key, wrapped.
+    pub(crate) fn new_data_key(&self, app: AppId, version: i64) -> Result<Vec<u8>, SealError> {
         let mut bytes = [0; KEY_BYTES];
         fill_random(&mut bytes)?;
         let bytes = Secret::new(bytes);
-        let wrapped = seal(&self.0, &wrapping_data(app, version), bytes.expose())?;
-        Ok((DataKey::new(app, version, bytes.expose())?, wrapped))
+        seal(&self.0, &wrapping_data(app, version), bytes.expose())
     }
 
     /// Unwraps a data key.
@@ -117,7 +118,13 @@ impl DataKey {
             app,
             version,
             key: RandomizedNonceKey::new(&AES_256_GCM, bytes).map_err(|_| SealError)?,
+            uses: AtomicU64::new(0),
         })
+    }
+
+    /// Whether another is to take over, since it sealed very often in this process.
+    pub(crate) fn is_worn_out(&self) -> bool {
+        self.uses.load(Ordering::Relaxed) >= USES_MAX
     }
 
     /// Its version.
@@ -127,6 +134,7 @@ impl DataKey {
 
     /// Seals a value for its place.
     pub(crate) fn seal(&self, place: Place, plain: &[u8]) -> Result<Sealed, SealError> {
+        self.uses.fetch_add(1, Ordering::Relaxed);
         Ok(Sealed {
             key_version: self.version,
             bytes: seal(&self.key, &self.place_data(place), plain)?,
@@ -170,8 +178,7 @@ fn associated_data(
     [field, slice.as_i64(), app.raw(), first, second, version].map(i64::to_be_bytes)
 }
 
-/// Ciphertext, tag and nonce. The nonce is random, so a key is good for 2^32 uses
-/// (NIST SP 800-38D §8.3).
+/// Ciphertext, tag and nonce.
 fn seal(
     key: &RandomizedNonceKey,
     associated: &[[u8; 8]; 6],
@@ -210,10 +217,17 @@ mod tests {
         MasterKey::new(&Secret::new([byte; KEY_BYTES])).unwrap()
     }
 
+    fn new_key(byte: u8, version: i64) -> DataKey {
+        let app = AppId::from_raw(7);
+        let wrapped = master(byte).new_data_key(app, version).unwrap();
+        master(byte).data_key(app, version, &wrapped).unwrap()
+    }
+
     #[test]
     fn opens_only_in_its_place() {
         let app = AppId::from_raw(7);
-        let (key, wrapped) = master(1).new_data_key(app, 1).unwrap();
+        let wrapped = master(1).new_data_key(app, 1).unwrap();
+        let key = master(1).data_key(app, 1, &wrapped).unwrap();
         let place = Place::AttemptFacts {
             message: 1,
             attempt: 2,
@@ -249,7 +263,7 @@ mod tests {
 
     #[test]
     fn altered_or_short_values_do_not_open() {
-        let (key, _) = master(1).new_data_key(AppId::from_raw(7), 1).unwrap();
+        let key = new_key(1, 1);
         let place = Place::MessagePayload { message: 1 };
         let sealed = key.seal(place, b"hush").unwrap().bytes;
         for at in 0..sealed.len() {
@@ -274,7 +288,7 @@ mod tests {
 
     #[test]
     fn keys_are_not_printed() {
-        let (key, _) = master(0x41).new_data_key(AppId::from_raw(7), 3).unwrap();
+        let key = new_key(0x41, 3);
         assert_eq!(format!("{:?}", master(0x41)), "MasterKey(..)");
         assert!(format!("{key:?}").starts_with("DataKey(app_"));
     }

@@ -45,6 +45,7 @@ CREATE TABLE data_key (
     app INTEGER NOT NULL,
     version INTEGER NOT NULL CHECK (version > 0),
     wrapped BLOB NOT NULL,
+    made_at INTEGER NOT NULL,
     PRIMARY KEY (slice, app, version)
 ) STRICT, WITHOUT ROWID;
 

@@ -17,6 +17,7 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::Batch;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
+use crate::sqlite::keyring;
 use crate::sqlite::rows::json;
 
 /// A payload that is kept shorter than this is forgotten by an index of its own; retention finds
@@ -34,7 +35,7 @@ pub(super) async fn message(
     store: &SqliteStore,
     message: NewMessage,
 ) -> Result<Accepted, AcceptError> {
-    let keys = store.keys(message.app).await?;
+    let keys = keyring::renewed(store, message.app, message.now).await?;
     let keys = keys.ok_or(AcceptError::UnknownApplication)?;
     let place = Place::MessagePayload {
         message: message.id.raw(),

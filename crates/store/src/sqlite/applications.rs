@@ -17,6 +17,7 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all, first};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
+use crate::sqlite::keyring;
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
 
 macro_rules! select {
@@ -36,8 +37,6 @@ const LIST_DOWN: &str = select!("org = ?1 AND id > ?2 AND id < ?3 ORDER BY id DE
 const INSERT: &str = "INSERT INTO application \
     (slice, id, org, uid, name, throttle_rate, metadata, version, updated_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)";
-const INSERT_KEY: &str =
-    "INSERT INTO data_key (slice, app, version, wrapped) VALUES (?1, ?2, ?3, ?4)";
 const UPDATE: &str = "UPDATE application SET uid = ?3, name = ?4, throttle_rate = ?5, \
     metadata = ?6, updated_at = ?7 WHERE slice = ?1 AND id = ?2";
 const DELETE: &str = "UPDATE application SET uid = NULL, endpoints = 0, deleted_at = ?3 \
@@ -62,7 +61,7 @@ pub(super) async fn create(
     new: Application,
     request: Option<Idempotency>,
 ) -> Result<Created<Application>, ChangeError> {
-    let (key, wrapped) = store.keyring.make(new.id)?;
+    let wrapped = store.keyring.make(new.id, 1)?;
     let create = move |batch: &mut Batch<'_>| {
         let slice = idempotency::slice_of_key(request.as_ref());
         match idempotency::earlier(batch, slice, request.as_ref(), new.updated_at)? {
@@ -80,9 +79,7 @@ pub(super) async fn create(
             return Ok(Err(ChangeError::NameTaken));
         }
         insert(batch, &new)?;
-        let own_slice = Slice::of(new.id).as_i64();
-        let row = params![own_slice, new.id.raw(), key.version(), wrapped];
-        batch.execute(INSERT_KEY, row)?;
+        keyring::insert(batch, new.id, 1, &wrapped, new.updated_at)?;
         idempotency::remember(batch, slice, request.as_ref(), new.id.raw())?;
         Ok(Ok(Created::New(new.clone())))
     };

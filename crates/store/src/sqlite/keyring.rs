@@ -2,24 +2,33 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use hookseal_domain::id::AppId;
 use hookseal_domain::slice::Slice;
+use hookseal_domain::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::seal::{DataKey, MasterKey, Place, Sealed};
-use crate::sqlite::batch::all;
+use crate::sqlite::SqliteStore;
+use crate::sqlite::batch::{Batch, all};
 use crate::sqlite::failure::{Failure, unsealable};
 
 /// Most applications whose keys are kept: a few megabytes.
 const APPLICATIONS_MAX: usize = 4096;
 
 pub(super) const KEYS: &str =
-    "SELECT version, wrapped FROM data_key WHERE slice = ?1 AND app = ?2 ORDER BY version";
+    "SELECT version, wrapped, made_at FROM data_key WHERE slice = ?1 AND app = ?2 ORDER BY version";
+
+const INSERT: &str = "INSERT INTO data_key (slice, app, version, wrapped, made_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+
+/// How long a key seals before the next takes over.
+const LIFETIME: Duration = Duration::from_hours(30 * 24);
 
 /// All data keys that are in use.
 pub(super) struct Keyring {
@@ -29,7 +38,50 @@ pub(super) struct Keyring {
 
 /// The data keys of one application, the current one last.
 #[derive(Debug)]
-pub(super) struct AppKeys(Vec<DataKey>);
+pub(super) struct AppKeys {
+    keys: Vec<DataKey>,
+    /// When the current one was made.
+    made_at: Timestamp,
+}
+
+/// The keys, of which the current one is replaced first if it has sealed for long enough; `None`
+/// if there is no such application.
+pub(super) async fn renewed(
+    store: &SqliteStore,
+    app: AppId,
+    now: Timestamp,
+) -> Result<Option<Arc<AppKeys>>, StoreError> {
+    let Some(keys) = store.keys(app).await? else {
+        return Ok(None);
+    };
+    let Some(version) = keys.version_to_replace(now) else {
+        return Ok(Some(keys));
+    };
+    let next = version + 1;
+    let wrapped = store.keyring.make(app, next)?;
+    // Where two do it at the same time, the first one's key counts.
+    let insert = move |batch: &mut Batch<'_>| {
+        insert(batch, app, next, &wrapped, now)?;
+        Ok(Ok(()))
+    };
+    store.writer.change::<_, _, StoreError>(insert).await?;
+    let keyring = Arc::clone(&store.keyring);
+    let reload = move |connection: &Connection| keyring.reload(connection, app);
+    store.readers.ask(reload).await
+}
+
+/// Writes a wrapped key.
+pub(super) fn insert(
+    batch: &Batch<'_>,
+    app: AppId,
+    version: i64,
+    wrapped: &[u8],
+    made_at: Timestamp,
+) -> rusqlite::Result<usize> {
+    let slice = Slice::of(app).as_i64();
+    let row = params![slice, app.raw(), version, wrapped, made_at.as_millis()];
+    batch.execute(INSERT, row)
+}
 
 // === impl Keyring ===
 
@@ -41,9 +93,9 @@ impl Keyring {
         }
     }
 
-    /// The first key of a new application, and the same wrapped, for the database.
-    pub(super) fn make(&self, app: AppId) -> Result<(DataKey, Vec<u8>), StoreError> {
-        let made = self.master.new_data_key(app, 1);
+    /// A new key, wrapped for the database.
+    pub(super) fn make(&self, app: AppId, version: i64) -> Result<Vec<u8>, StoreError> {
+        let made = self.master.new_data_key(app, version);
         made.map_err(unsealable("data_key.wrapped"))
     }
 
@@ -58,20 +110,29 @@ impl Keyring {
         connection: &Connection,
         app: AppId,
     ) -> Result<Option<Arc<AppKeys>>, Failure> {
-        if let Some(keys) = self.cached(app) {
-            return Ok(Some(keys));
+        match self.cached(app) {
+            Some(keys) => Ok(Some(keys)),
+            None => self.reload(connection, app),
         }
+    }
+
+    /// The keys as they stand in the database now.
+    fn reload(&self, connection: &Connection, app: AppId) -> Result<Option<Arc<AppKeys>>, Failure> {
+        // Held while reading, so that an older state never replaces a newer one.
+        let mut cache = self.cache.write();
+        let mut made_at = Timestamp::default();
         let of = [Slice::of(app).as_i64(), app.raw()];
         let keys = all(connection, KEYS, of, |row| {
             let (version, wrapped): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            made_at = Timestamp::from_millis(row.get(2)?);
             let key = self.master.data_key(app, version, &wrapped);
             Ok(key.map_err(unsealable("data_key.wrapped"))?)
         })?;
-        if keys.is_empty() {
-            return Ok(None);
+        let known = cache.get(&app).map_or(0, |known| known.keys.len());
+        if keys.len() <= known {
+            return Ok(cache.get(&app).cloned());
         }
-        let keys = Arc::new(AppKeys(keys));
-        let mut cache = self.cache.write();
+        let keys = Arc::new(AppKeys { keys, made_at });
         if cache.len() >= APPLICATIONS_MAX {
             cache.clear();
         }
@@ -93,10 +154,17 @@ impl Keyring {
 // === impl AppKeys ===
 
 impl AppKeys {
+    /// The version of the current key if another is to take over.
+    fn version_to_replace(&self, now: Timestamp) -> Option<i64> {
+        let current = self.keys.last()?;
+        let old = now.since(self.made_at) >= LIFETIME;
+        (old || current.is_worn_out()).then(|| current.version())
+    }
+
     /// Seals with the current key.
     pub(super) fn seal(&self, place: Place, plain: &[u8]) -> Result<Sealed, StoreError> {
         let key = self
-            .0
+            .keys
             .last()
             .ok_or(StoreError::Unsealable { what: "data_key" })?;
         key.seal(place, plain).map_err(unsealable(name(place)))
@@ -110,7 +178,7 @@ impl AppKeys {
         sealed: &[u8],
     ) -> Result<Bytes, StoreError> {
         let what = name(place);
-        let key = self.0.iter().find(|key| key.version() == key_version);
+        let key = self.keys.iter().find(|key| key.version() == key_version);
         let key = key.ok_or(StoreError::Unsealable { what })?;
         key.open(place, sealed).map_err(unsealable(what))
     }

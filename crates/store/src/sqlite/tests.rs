@@ -211,7 +211,7 @@ async fn a_job_that_fails_fails_alone() {
                 if number == 33 {
                     return Err(broken(ffi::SQLITE_CONSTRAINT));
                 }
-                let sql = "INSERT INTO data_key VALUES (1, ?1, 1, x'00')";
+                let sql = "INSERT INTO data_key VALUES (1, ?1, 1, x'00', 0)";
                 Ok(Ok(batch.execute(sql, [number])?))
             };
             store.writer.change::<_, _, StoreError>(work).await

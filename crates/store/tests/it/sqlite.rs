@@ -381,3 +381,35 @@ async fn swapped_ciphertexts_do_not_open() {
             .is_ok()
     );
 }
+
+#[tokio::test]
+async fn data_keys_are_renewed() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let old = scene.owned(endpoint).await;
+    scene.later(crate::scene::days(30));
+    let (a, b) = tokio::join!(scene.owned(endpoint), scene.owned(endpoint));
+    scene.end(old, Ended::Delivered).await;
+    scene.later(crate::scene::days(29));
+    let c = scene.owned(endpoint).await;
+    let path = fresh.directory.path().join("hookseal.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let version = |key: DeliveryKey| {
+        let sql = "SELECT key_version FROM message WHERE id = ?1";
+        let id = [key.message.raw()];
+        connection
+            .query_row(sql, id, |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    assert_eq!([old, a, b, c].map(version), [1, 2, 2, 2]);
+    let all_open = async |store: &SqliteStore| {
+        for key in [old, a, b, c] {
+            let found = store.message(scene.app, &Reference::Id(key.message)).await;
+            assert_eq!(found.unwrap().unwrap().payload.unwrap(), PAYLOAD);
+        }
+    };
+    all_open(&fresh.store).await;
+    let copied = copy(fresh.directory.path());
+    all_open(&open(copied.path()).unwrap()).await;
+}
