@@ -104,8 +104,9 @@ pub trait Store: Send + Sync {
     /// node's epoch does not own any more keeps its state; the attempt is kept all the same.
     async fn record(&self, finished: FinishedAttempt) -> Result<(), StoreError>;
 
-    /// Moves up to `limit` held deliveries of endpoints that were enabled again into their backlog;
-    /// returns their endpoints, empty when there are none left.
+    /// Moves up to `limit` held deliveries of endpoints that were enabled again into their backlog,
+    /// and all that is held or waits for endpoints that were deleted, so that it ends; returns
+    /// their endpoints, empty when there are none left.
     async fn release_held(&self, limit: usize) -> Result<Vec<(AppId, EndpointId)>, StoreError>;
 
     /// Makes a new delivery of an old message, with the whole schedule, in the backlog. Where one

@@ -10,6 +10,7 @@ mod checkpoint;
 mod claim;
 mod connection;
 mod deliveries;
+mod endpoint_headers;
 mod endpoints;
 mod event_types;
 mod failure;

@@ -3,12 +3,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn, SwitchedOff};
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::limits::ENDPOINTS_PER_APPLICATION_MAX;
-use hookseal_domain::secret::Secret;
 use hookseal_domain::slice::Slice;
 use hookseal_domain::subscription::Subscription;
 use hookseal_domain::time::Timestamp;
@@ -19,14 +17,13 @@ use crate::error::{ChangeError, StoreError};
 use crate::page::{Page, PageRequest};
 use crate::publish::Idempotency;
 use crate::reference::{EndpointRef, Reference};
-use crate::seal::{Place, Sealed};
+use crate::seal::Sealed;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all, first};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
-use crate::sqlite::keyring::AppKeys;
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
-use crate::sqlite::signing_keys;
+use crate::sqlite::{endpoint_headers, signing_keys};
 
 macro_rules! select {
     ($which:literal) => {
@@ -59,27 +56,15 @@ const UPDATE: &str = "UPDATE endpoint SET generation = generation + (url <> ?5),
     WHERE slice = ?1 AND app = ?2 AND id = ?3";
 const DELETE: &str = "UPDATE endpoint SET uid = NULL, deleted_at = ?4, release_held = 1 \
     WHERE slice = ?1 AND app = ?2 AND id = ?3 AND deleted_at IS NULL";
-const SET_HEADERS: &str = "UPDATE endpoint SET key_version = ?4, headers = ?5, updated_at = ?6 \
-    WHERE slice = ?1 AND app = ?2 AND id = ?3 AND deleted_at IS NULL";
-
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 8] = [
-    BY_ID,
-    BY_UID,
-    LIST_UP,
-    LIST_DOWN,
-    COUNT,
-    UPDATE,
-    DELETE,
-    SET_HEADERS,
-];
+pub(super) const STATEMENTS: [&str; 7] = [BY_ID, BY_UID, LIST_UP, LIST_DOWN, COUNT, UPDATE, DELETE];
 
 /// An endpoint as it stands in its row.
 pub(super) struct EndpointRow {
     pub(super) endpoint: Endpoint,
     pub(super) generation: u64,
-    key_version: i64,
-    headers: Vec<u8>,
+    pub(super) key_version: i64,
+    pub(super) headers: Vec<u8>,
 }
 
 /// Makes an endpoint with its first signing key.
@@ -89,7 +74,7 @@ pub(super) async fn create(
     request: Option<Idempotency>,
 ) -> Result<Created<Endpoint>, ChangeError> {
     let keys = store.keys(new.app).await?.ok_or(ChangeError::NotFound)?;
-    let headers = seal_headers(&keys, new.id, &new.headers)?;
+    let headers = endpoint_headers::seal(&keys, new.id, &new.headers)?;
     let first_key = signing_keys::seal(&keys, new.id, 1, &new.signing_key)?;
     let create = move |batch: &mut Batch<'_>| {
         let slice = Slice::of(new.app).as_i64();
@@ -262,51 +247,6 @@ pub(super) async fn delete(
     store.writer.change(delete).await
 }
 
-/// The custom headers.
-pub(super) async fn headers(
-    store: &SqliteStore,
-    app: AppId,
-    endpoint: EndpointId,
-) -> Result<Option<EndpointHeaders>, StoreError> {
-    let keyring = store.keyring.clone();
-    let open = move |connection: &Connection| {
-        let Some(row) = live(connection, app, endpoint)? else {
-            return Ok(None);
-        };
-        let keys = keyring.of_rows(connection, app)?;
-        row.headers(&keys).map(Some)
-    };
-    store.readers.ask(open).await
-}
-
-/// Replaces the custom headers.
-pub(super) async fn set_headers(
-    store: &SqliteStore,
-    app: AppId,
-    endpoint: EndpointId,
-    headers: EndpointHeaders,
-    now: Timestamp,
-) -> Result<(), ChangeError> {
-    let keys = store.keys(app).await?.ok_or(ChangeError::NotFound)?;
-    let sealed = seal_headers(&keys, endpoint, &headers)?;
-    let set = move |batch: &mut Batch<'_>| {
-        let row = params![
-            Slice::of(app).as_i64(),
-            app.raw(),
-            endpoint.raw(),
-            sealed.key_version,
-            sealed.bytes,
-            now.as_millis(),
-        ];
-        if batch.execute(SET_HEADERS, row)? == 0 {
-            return Ok(Err(ChangeError::NotFound));
-        }
-        batch.changed(app, 0)?;
-        Ok(Ok(()))
-    };
-    store.writer.change(set).await
-}
-
 /// A live endpoint.
 pub(super) fn live(
     connection: &Connection,
@@ -329,19 +269,6 @@ fn is_taken(
     Ok(holder.is_some_and(|holder| holder != endpoint.raw()))
 }
 
-fn seal_headers(
-    keys: &AppKeys,
-    endpoint: EndpointId,
-    headers: &EndpointHeaders,
-) -> Result<Sealed, StoreError> {
-    let endpoint = endpoint.raw();
-    let plain = Secret::new(json(headers.pairs()));
-    keys.seal(
-        Place::EndpointHeaders { endpoint },
-        plain.expose().as_bytes(),
-    )
-}
-
 fn event_types(subscription: &Subscription) -> Option<String> {
     let names = subscription.event_types.as_ref()?;
     Some(json(&names.iter().map(|n| n.as_str()).collect::<Vec<_>>()))
@@ -355,21 +282,6 @@ fn channels(subscription: &Subscription) -> Option<String> {
 fn park_on(park_on: &ParkOn) -> Option<String> {
     let codes = park_on.codes();
     (!codes.is_empty()).then(|| json(codes))
-}
-
-// === impl EndpointRow ===
-
-impl EndpointRow {
-    /// The custom headers, opened.
-    pub(super) fn headers(&self, keys: &AppKeys) -> Result<EndpointHeaders, Failure> {
-        let endpoint = self.endpoint.id.raw();
-        let place = Place::EndpointHeaders { endpoint };
-        let plain = keys.open(place, self.key_version, &self.headers)?;
-        let corrupt = crate::sqlite::failure::corrupt;
-        let pairs = serde_json::from_slice(&plain)
-            .map_err(|_| corrupt("endpoint", "headers", self.endpoint.id))?;
-        Ok(EndpointHeaders::from_stored(pairs))
-    }
 }
 
 /// Reads a row of any of the statements above.

@@ -16,7 +16,7 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::endpoints::{self, EndpointRow};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::keyring::{AppKeys, Keyring};
-use crate::sqlite::{applications, signing_keys};
+use crate::sqlite::{applications, endpoint_headers, signing_keys};
 
 /// Of an application as a request names it.
 pub(super) async fn by_reference(
@@ -76,7 +76,7 @@ fn destination(
     app: AppId,
     row: EndpointRow,
 ) -> Result<Destination, Failure> {
-    let headers = row.headers(keys)?;
+    let headers = endpoint_headers::open(&row, keys)?;
     let endpoint = row.endpoint;
     let signing_keys = signing_keys::list(connection, keys, app, endpoint.id)?;
     Ok(Destination {

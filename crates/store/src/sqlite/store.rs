@@ -25,8 +25,8 @@ use crate::reference::{AppRef, EndpointRef, MessageRef};
 use crate::retention::{Retained, RetentionPolicy};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::{
-    accept, applications, attempts, backlog, claim, deliveries, endpoints, event_types, messages,
-    record, retention, routing, signing_keys,
+    accept, applications, attempts, backlog, claim, deliveries, endpoint_headers, endpoints,
+    event_types, messages, record, retention, routing, signing_keys,
 };
 use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit};
 
@@ -239,7 +239,7 @@ impl Store for SqliteStore {
         app: AppId,
         endpoint: EndpointId,
     ) -> Result<Option<EndpointHeaders>, StoreError> {
-        endpoints::headers(self, app, endpoint).await
+        endpoint_headers::one(self, app, endpoint).await
     }
 
     async fn set_endpoint_headers(
@@ -249,7 +249,7 @@ impl Store for SqliteStore {
         headers: EndpointHeaders,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
-        endpoints::set_headers(self, app, endpoint, headers, now).await
+        endpoint_headers::set(self, app, endpoint, headers, now).await
     }
 
     async fn current_signing_key(

@@ -15,8 +15,9 @@ use crate::seal::MasterKey;
 use crate::sqlite::batch::Batch;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::{
-    SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries, endpoints,
-    event_types, idempotency, keyring, messages, migrate, record, retention, signing_keys,
+    SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries,
+    endpoint_headers, endpoints, event_types, idempotency, keyring, messages, migrate, record,
+    retention, signing_keys,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -28,12 +29,13 @@ fn schema() -> Connection {
 }
 
 fn statements() -> Vec<&'static str> {
-    let all: [&[&str]; 13] = [
+    let all: [&[&str]; 14] = [
         &applications::STATEMENTS,
         &attempts::STATEMENTS,
         &backlog::STATEMENTS,
         &claim::STATEMENTS,
         &deliveries::STATEMENTS,
+        &endpoint_headers::STATEMENTS,
         &endpoints::STATEMENTS,
         &event_types::STATEMENTS,
         &idempotency::STATEMENTS,

@@ -17,6 +17,7 @@ use hookseal_store::inspect::{AttemptFilter, AttemptScope, DeliveryStatus};
 use hookseal_store::page::Order;
 use hookseal_store::publish::DeliveryStart;
 use hookseal_store::reference::Reference;
+use hookseal_store::retention::RetentionPolicy;
 use hookseal_store::seal::MasterKey;
 use hookseal_store::sqlite::{OpenError, Schema, SqliteOptions, SqliteStore};
 
@@ -412,4 +413,31 @@ async fn data_keys_are_renewed() {
     all_open(&fresh.store).await;
     let copied = copy(fresh.directory.path());
     all_open(&open(copied.path()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn forgetting_gives_space_back() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    for _ in 0..100 {
+        let mut message = scene.message(DeliveryStart::Owned, &[]).await;
+        message.payload = bytes::Bytes::from(vec![0; 40_000]);
+        fresh.store.accept(message).await.unwrap();
+    }
+    let path = fresh.directory.path().join("hookseal.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let pragma = |name| -> i64 {
+        connection
+            .pragma_query_value(None, name, |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!((pragma("auto_vacuum"), pragma("page_size")), (2, 8192));
+    assert!(pragma("page_count") > 500);
+    let now = scene.later(crate::scene::days(91));
+    let policy = RetentionPolicy {
+        history: crate::scene::days(90),
+        batch_rows: 1000,
+    };
+    while fresh.store.retain(now, policy).await.unwrap().more {}
+    assert!(pragma("page_count") < 400, "{}", pragma("page_count"));
 }
