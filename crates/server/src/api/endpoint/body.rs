@@ -87,7 +87,8 @@ pub(crate) struct EndpointUpdate {
     #[serde(default)]
     #[schema(default = "", max_length = 4096)]
     description: String,
-    /// Whether deliveries are held.
+    /// Whether deliveries are held. `false` also enables an endpoint that was disabled because it
+    /// answered 410.
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,

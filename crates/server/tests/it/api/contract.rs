@@ -1,5 +1,6 @@
 //! The document: committed, served, and complete.
 
+use base64::Engine;
 use serde_json::Value;
 
 use crate::api::shop::{Shop, request};
@@ -202,6 +203,11 @@ async fn the_page_loads_nothing() {
         "{policy}"
     );
     let html = std::str::from_utf8(&page.bytes).unwrap();
+    let style = html.split("<style>").nth(1).unwrap();
+    let style = style.split("</style>").next().unwrap();
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, style.as_bytes());
+    let hash = base64::engine::general_purpose::STANDARD.encode(hash);
+    assert!(policy.contains(&format!("'sha256-{hash}'")), "{policy}");
     for loader in [
         "<script", "<link", "<img", "<iframe", "src=", "url(", "@import", "style=", "http://",
         "https://",

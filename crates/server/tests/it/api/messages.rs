@@ -31,6 +31,17 @@ async fn payloads_arrive_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn large_payloads_arrive_too() {
+    let shop = Shop::open().await;
+    let app = shop.app("a").await;
+    let hook = FakeEndpoint::plain([200]).await.unwrap();
+    shop.endpoint(&app, &hook.url()).await;
+    let payload = format!(r#"{{"text":  "{}"}}"#, "ü".repeat(200_000));
+    shop.message(&app, &payload).await;
+    assert!(hook.receives_one().await.unwrap().body == payload);
+}
+
+#[tokio::test]
 async fn messages_are_shown_as_they_were_given() {
     let shop = Shop::open().await;
     let app = shop.app("a").await;
