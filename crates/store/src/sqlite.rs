@@ -35,6 +35,7 @@ mod tests;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -49,6 +50,9 @@ use crate::sqlite::fatal::Fatal;
 use crate::sqlite::keyring::{AppKeys, Keyring};
 use crate::sqlite::reader::Readers;
 use crate::sqlite::writer::Writer;
+
+/// Longest that one question may take.
+const READ_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 const CHECK_VALUE: &str = "SELECT sealed FROM seal_check WHERE only_row = 1";
 const PUT_CHECK_VALUE: &str = "INSERT INTO seal_check (only_row, sealed) VALUES (1, ?1)";
@@ -151,7 +155,7 @@ impl SqliteStore {
         let progress = Arc::new(Progress::default());
         let node = i64::from(options.node);
         Ok(Self {
-            readers: Readers::start(&place, fatal.clone())?,
+            readers: Readers::start(&place, READ_TIME_LIMIT, fatal.clone())?,
             _checkpointer: Checkpointer::start(
                 place.writer()?,
                 Arc::clone(&progress),

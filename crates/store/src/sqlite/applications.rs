@@ -41,11 +41,13 @@ const UPDATE: &str = "UPDATE application SET uid = ?3, name = ?4, throttle_rate 
     metadata = ?6, updated_at = ?7 WHERE slice = ?1 AND id = ?2";
 const DELETE: &str = "UPDATE application SET uid = NULL, endpoints = 0, deleted_at = ?3 \
     WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
-const DELETE_ENDPOINTS: &str = "UPDATE endpoint SET uid = NULL, deleted_at = ?3, \
+const DELETE_KEYS: &str = "DELETE FROM signing_key WHERE slice = ?1 \
+    AND ep IN (SELECT id FROM endpoint WHERE slice = ?1 AND app = ?2)";
+const DELETE_ENDPOINTS: &str = "UPDATE endpoint SET uid = NULL, headers = x'', deleted_at = ?3, \
     release_held = 1 WHERE slice = ?1 AND app = ?2 AND deleted_at IS NULL";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 7] = [
+pub(super) const STATEMENTS: [&str; 8] = [
     BY_ID,
     BY_UID,
     LIST_UP,
@@ -53,6 +55,7 @@ pub(super) const STATEMENTS: [&str; 7] = [
     UPDATE,
     DELETE,
     DELETE_ENDPOINTS,
+    DELETE_KEYS,
 ];
 
 /// Makes an application.
@@ -165,7 +168,7 @@ pub(super) async fn update(
     store.writer.change(update).await
 }
 
-/// Deletes an application and its endpoints. Their rows stay for what is unfinished.
+/// Deletes an application and its endpoints, and their secrets for good. Their rows stay for what is unfinished.
 pub(super) async fn delete(
     store: &SqliteStore,
     app: AppId,
@@ -176,6 +179,8 @@ pub(super) async fn delete(
         if batch.execute(DELETE, key)? == 0 {
             return Ok(Err(ChangeError::NotFound));
         }
+        let [slice, id, _] = key;
+        batch.execute(DELETE_KEYS, [slice, id])?;
         batch.execute(DELETE_ENDPOINTS, key)?;
         batch.changed(app, 0)?;
         Ok(Ok(()))

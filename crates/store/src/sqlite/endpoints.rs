@@ -54,7 +54,8 @@ const UPDATE: &str = "UPDATE endpoint SET generation = generation + (url <> ?5),
     switched_off = CASE WHEN ?7 THEN switched_off END, \
     switched_off_at = CASE WHEN ?7 THEN switched_off_at END \
     WHERE slice = ?1 AND app = ?2 AND id = ?3";
-const DELETE: &str = "UPDATE endpoint SET uid = NULL, deleted_at = ?4, release_held = 1 \
+const DELETE: &str = "UPDATE endpoint SET uid = NULL, headers = x'', deleted_at = ?4, \
+    release_held = 1 \
     WHERE slice = ?1 AND app = ?2 AND id = ?3 AND deleted_at IS NULL";
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 7] = [BY_ID, BY_UID, LIST_UP, LIST_DOWN, COUNT, UPDATE, DELETE];
@@ -228,7 +229,7 @@ pub(super) async fn update(
     store.writer.change(update).await
 }
 
-/// Deletes an endpoint.
+/// Deletes an endpoint, and its secrets for good.
 pub(super) async fn delete(
     store: &SqliteStore,
     app: AppId,
@@ -241,6 +242,7 @@ pub(super) async fn delete(
         if batch.execute(DELETE, key)? == 0 {
             return Ok(Err(ChangeError::NotFound));
         }
+        signing_keys::forget(batch, app, endpoint)?;
         batch.changed(app, -1)?;
         Ok(Ok(()))
     };

@@ -22,8 +22,6 @@ use crate::sqlite::queue::closed;
 const THREADS: usize = 2;
 /// Most questions that wait: far more than two threads answer before their askers give up.
 const QUESTIONS_MAX: usize = 1024;
-/// Longest that one question may take.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// How many steps of SQLite's machine pass between looks at the clock: well under a millisecond.
 const STEPS_PER_LOOK: i32 = 4000;
 
@@ -51,7 +49,12 @@ struct State {
 // === impl Readers ===
 
 impl Readers {
-    pub(super) fn start(place: &Place, fatal: Fatal) -> Result<Self, OpenError> {
+    /// Starts the threads. No question may take longer than `time_limit`.
+    pub(super) fn start(
+        place: &Place,
+        time_limit: Duration,
+        fatal: Fatal,
+    ) -> Result<Self, OpenError> {
         let mut readers = Self {
             shared: Arc::default(),
             fatal: fatal.clone(),
@@ -63,7 +66,7 @@ impl Readers {
             let fatal = fatal.clone();
             let thread = std::thread::Builder::new()
                 .name("store-reader".to_owned())
-                .spawn(move || run(connection, &shared, fatal))?;
+                .spawn(move || run(connection, &shared, time_limit, fatal))?;
             readers.threads.push(thread);
         }
         Ok(readers)
@@ -114,7 +117,7 @@ impl Drop for Readers {
     }
 }
 
-fn run(mut connection: Connection, shared: &Shared, fatal: Fatal) {
+fn run(mut connection: Connection, shared: &Shared, time_limit: Duration, fatal: Fatal) {
     let _guard = PanicGuard(fatal.clone());
     let began = Instant::now();
     let deadline = Arc::new(AtomicU64::new(u64::MAX));
@@ -124,7 +127,7 @@ fn run(mut connection: Connection, shared: &Shared, fatal: Fatal) {
         return fatal.set(&error.to_string());
     }
     while let Some(question) = next(shared) {
-        let until = millis_since(began).saturating_add(millis(TIME_LIMIT));
+        let until = millis_since(began).saturating_add(millis(time_limit));
         deadline.store(until, Ordering::Relaxed);
         question(&connection);
         deadline.store(u64::MAX, Ordering::Relaxed);

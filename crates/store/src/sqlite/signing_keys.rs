@@ -33,11 +33,12 @@ const INSERT: &str = "INSERT INTO signing_key \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)";
 const END: &str = "UPDATE signing_key SET expires_at = min(ifnull(expires_at, ?3), ?3) \
     WHERE slice = ?1 AND ep = ?2";
+const FORGET: &str = "DELETE FROM signing_key WHERE slice = ?1 AND ep = ?2";
 const FORGET_ENDED: &str =
     "DELETE FROM signing_key WHERE slice = ?1 AND ep = ?2 AND expires_at <= ?3";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 5] = [LIST, LAST_SERIAL, COUNT, END, FORGET_ENDED];
+pub(super) const STATEMENTS: [&str; 6] = [LIST, LAST_SERIAL, COUNT, END, FORGET_ENDED, FORGET];
 
 /// A key that is sealed, with its kind.
 pub(super) struct SealedKey {
@@ -78,6 +79,15 @@ pub(super) fn insert(
         key.sealed.bytes,
     ];
     batch.execute(INSERT, row)
+}
+
+/// Deletes all keys of an endpoint.
+pub(super) fn forget(
+    batch: &Batch<'_>,
+    app: AppId,
+    endpoint: EndpointId,
+) -> rusqlite::Result<usize> {
+    batch.execute(FORGET, [Slice::of(app).as_i64(), endpoint.raw()])
 }
 
 /// The key that has no end.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
 use tempfile::TempDir;
@@ -13,7 +14,9 @@ use crate::Store;
 use crate::error::StoreError;
 use crate::seal::MasterKey;
 use crate::sqlite::batch::Batch;
+use crate::sqlite::connection::Place;
 use crate::sqlite::failure::Failure;
+use crate::sqlite::reader::Readers;
 use crate::sqlite::{
     SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries,
     endpoint_headers, endpoints, event_types, idempotency, keyring, messages, migrate, record,
@@ -285,4 +288,51 @@ async fn a_failed_fsync_is_the_end() {
             "{refused:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endless_read_is_ended_and_keeps_nobody_waiting() {
+    let (store, directory) = store().await;
+    let place = Place {
+        path: directory.path().join("hookseal.db"),
+        size_bytes_max: None,
+    };
+    let limit = Duration::from_millis(50);
+    let readers = Readers::start(&place, limit, store.fatal.clone()).unwrap();
+    let endless = |connection: &Connection| {
+        let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+            SELECT count(*) FROM n";
+        Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+    };
+    let write = store
+        .writer
+        .change::<_, _, StoreError>(|batch: &mut Batch<'_>| {
+            let sql = "INSERT INTO data_key VALUES (1, 1, 1, x'00', 0)";
+            Ok(Ok(batch.execute(sql, [])?))
+        });
+    let (ended, written) = tokio::join!(readers.ask(endless), write);
+    assert!(
+        matches!(ended, Err(StoreError::Unavailable(_))),
+        "{ended:?}"
+    );
+    assert_eq!(written.unwrap(), 1);
+    let again = readers.ask(|_| Ok(())).await;
+    assert!(again.is_ok(), "the reader goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_leaves_nobody_waiting() {
+    let (store, _directory) = store().await;
+    let release = busy(&store).await;
+    let panics = |_: &mut Batch<'_>| -> Result<Result<(), StoreError>, Failure> { panic!("ouch") };
+    let behind = |_: &mut Batch<'_>| Ok(Ok(()));
+    let both = async {
+        let panics = store.writer.change(panics);
+        let behind = store.writer.change::<_, (), StoreError>(behind);
+        let release = async { drop(release) };
+        tokio::join!(panics, behind, release)
+    };
+    let (panicked, behind, ()) = both.await;
+    assert!(panicked.is_err() && behind.is_err());
+    assert!(!store.failed().await.is_empty());
 }

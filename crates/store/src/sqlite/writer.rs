@@ -42,14 +42,14 @@ struct Thread {
 struct Change<W, T, E> {
     work: W,
     bytes: usize,
-    /// Its place in the order of the results.
-    place: Place,
+    /// Whether it waits for the results before it.
+    turn: Turn,
     answer: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Place {
+enum Turn {
     Any,
     BehindResults,
 }
@@ -105,7 +105,7 @@ impl Writer {
         let change = Change {
             work,
             bytes,
-            place: Place::Any,
+            turn: Turn::Any,
             answer: None,
             reply,
         };
@@ -132,7 +132,7 @@ impl Writer {
         let change = Change {
             work: |_: &mut Batch<'_>| Ok(Ok(())),
             bytes: 0,
-            place: Place::BehindResults,
+            turn: Turn::BehindResults,
             answer: None,
             reply,
         };
@@ -185,11 +185,6 @@ impl Thread {
             if self.progress.take_close_out() {
                 self.close_out();
             }
-        }
-        let error = self.fatal.check().err().unwrap_or_else(closed);
-        let left = std::mem::take(&mut self.kept);
-        for job in left.into_iter().chain(self.queue.abandon()) {
-            job.finish(Err(error.clone()));
         }
     }
 
@@ -283,6 +278,15 @@ impl Thread {
     }
 }
 
+/// Nobody is left waiting, not even after a panic.
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let mut left = std::mem::take(&mut self.kept);
+        left.extend(self.queue.abandon());
+        finish(left, &self.fatal.check().err().unwrap_or_else(closed));
+    }
+}
+
 fn finish(jobs: Vec<Box<dyn Job>>, error: &StoreError) {
     for job in jobs {
         job.finish(Err(error.clone()));
@@ -317,6 +321,6 @@ where
     }
 
     fn outlasts_a_full_disk(&self) -> bool {
-        self.place == Place::BehindResults
+        self.turn == Turn::BehindResults
     }
 }
