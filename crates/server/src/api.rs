@@ -19,6 +19,7 @@ mod query;
 mod rate;
 mod respond;
 mod routing;
+mod turns;
 mod wire;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use hookseal_store::error::ChangeError;
 
 use crate::api::error::ApiError;
 use crate::api::rate::KeyedLimit;
+use crate::api::turns::Turns;
 use crate::auth::Auth;
 
 pub use crate::api::openapi::openapi_json;
@@ -47,6 +49,7 @@ pub struct ApiContext {
     auth: Auth,
     config: ApiConfig,
     token_limit: Option<KeyedLimit<[u8; 32]>>,
+    turns: Turns,
 }
 
 /// How the API behaves.
@@ -79,6 +82,7 @@ impl ApiContext {
             auth,
             token_limit: config.rate_per_token.map(KeyedLimit::new),
             config,
+            turns: Turns::default(),
         }
     }
 

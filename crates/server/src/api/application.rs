@@ -155,8 +155,11 @@ async fn patch(
     input: Input,
 ) -> Result<Response, ApiError> {
     let patch: ApplicationPatch = input.read()?;
-    let spec = patch.apply(own.routing.application.spec.clone())?;
-    let app = api.replace(own.id(), spec).await?;
+    let (org, id) = (own.principal.org(), own.id());
+    let _turn = api.turns.of(id).await;
+    let before = api.engine.store().application(org, &AppRef::Id(id)).await?;
+    let before = before.ok_or_else(|| ApiError::not_found(WHAT))?;
+    let app = api.replace(id, patch.apply(before.spec)?).await?;
     Ok(ok(&ApplicationOut::of(app)))
 }
 

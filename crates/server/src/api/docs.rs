@@ -41,7 +41,7 @@ struct Operation {
     method: String,
     path: String,
     summary: String,
-    about: String,
+    about: Prose,
     parameters: Vec<Field>,
     body: Option<Kind>,
     answers: Vec<Answer>,
@@ -49,13 +49,13 @@ struct Operation {
 
 struct Answer {
     status: String,
-    about: String,
+    about: Prose,
     kind: Option<Kind>,
 }
 
 struct Shape {
     name: String,
-    about: String,
+    about: Prose,
     kind: Kind,
     fields: Vec<Field>,
 }
@@ -65,8 +65,11 @@ struct Field {
     place: String,
     required: bool,
     kind: Kind,
-    about: String,
+    about: Prose,
 }
+
+/// Text whose every second part, from the second on, is code.
+struct Prose(Vec<String>);
 
 /// A type in words, with the shape that it names.
 #[derive(Default)]
@@ -163,7 +166,7 @@ fn shapes(document: &Value) -> Vec<Shape> {
     entries(document, "/components/schemas")
         .map(|(name, schema)| Shape {
             name: name.clone(),
-            about: text(schema, "/description"),
+            about: Prose::of(schema),
             kind: Kind::of(schema),
             fields: fields(schema),
         })
@@ -181,7 +184,7 @@ fn fields(schema: &Value) -> Vec<Field> {
         place: String::new(),
         required: required.contains(&name.as_str()),
         kind: Kind::of(field),
-        about: text(field, "/description"),
+        about: Prose::of(field),
     });
     let parts = array(schema, "allOf").iter().flat_map(fields);
     own.chain(parts).collect()
@@ -196,8 +199,8 @@ impl Operation {
             id: text(operation, "/operationId"),
             method: method.to_ascii_uppercase(),
             path: path.to_owned(),
-            summary: text(operation, "/summary"),
-            about: text(operation, "/description"),
+            summary: text(operation, "/summary").trim_end_matches('.').to_owned(),
+            about: Prose::of(operation),
             parameters: array(operation, "parameters")
                 .iter()
                 .map(Field::of_parameter)
@@ -206,7 +209,7 @@ impl Operation {
             answers: entries(operation, "/responses")
                 .map(|(status, answer)| Answer {
                     status: status.clone(),
-                    about: text(answer, "/description"),
+                    about: Prose::of(answer),
                     kind: answer
                         .pointer("/content/application~1json/schema")
                         .map(Kind::of),
@@ -225,8 +228,26 @@ impl Field {
             place: text(parameter, "/in"),
             required: parameter.get("required").and_then(Value::as_bool) == Some(true),
             kind: parameter.get("schema").map(Kind::of).unwrap_or_default(),
-            about: text(parameter, "/description"),
+            about: Prose::of(parameter),
         }
+    }
+}
+
+// === impl Prose ===
+
+impl Prose {
+    /// The description of a thing, which may stand at the one shape that it refers to.
+    fn of(thing: &Value) -> Self {
+        let referred = array(thing, "oneOf").iter().rev();
+        let text = std::iter::once(thing)
+            .chain(referred)
+            .find_map(|place| place.get("description").and_then(Value::as_str));
+        let parts = text.unwrap_or_default().split('`');
+        Self(parts.map(str::to_owned).collect())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(String::is_empty)
     }
 }
 

@@ -138,6 +138,7 @@ async fn patch(
     input: Input,
 ) -> Result<Response, ApiError> {
     let patch: EndpointPatch = input.read()?;
+    let _turn = api.turns.of(own.id()).await;
     let before = own.endpoint(&api, &named).await?;
     let spec = patch.apply(before.clone(), &api.config.address_policy)?;
     let endpoint = api.replace_endpoint(own.id(), before, spec).await?;

@@ -184,6 +184,7 @@ async fn patch(
     input: Input,
 ) -> Result<Response, ApiError> {
     let patch: EventTypePatch<'_> = input.read()?;
+    let _turn = api.turns.of(org).await;
     let before = api.event_type(org, &name).await?;
     let after = api
         .put_event_type(org, name, patch.apply(before.spec)?)
@@ -205,6 +206,7 @@ async fn delete(
         let deleted = api.engine.store().delete_event_type(org, &name).await;
         deleted.map_err(|error| ApiError::change(WHAT, error))?;
     } else {
+        let _turn = api.turns.of(org).await;
         let before = api.event_type(org, &name).await?;
         let archived = EventTypeSpec {
             archived: true,

@@ -129,6 +129,7 @@ async fn expunge(
     let message = own.message(&api, &named).await?.id;
     let expunged = api.engine.store().expunge_message(own.id(), message).await;
     expunged.map_err(|error| ApiError::change(WHAT, error))?;
+    api.engine.payload_forgotten();
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -28,7 +28,7 @@ const DESCRIPTION: Length = Length {
 };
 
 /// An endpoint to make.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointIn {
     /// Where to deliver.

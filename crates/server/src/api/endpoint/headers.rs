@@ -117,6 +117,7 @@ async fn patch(
     input: Input,
 ) -> Result<Response, ApiError> {
     let patch: EndpointHeadersPatchIn = input.read()?;
+    let _turn = api.turns.of(own.id()).await;
     let endpoint = own.endpoint(&api, &named).await?.id;
     let before = api.endpoint_headers(own.id(), endpoint).await?;
     let headers = patch.apply(&before)?;

@@ -305,3 +305,23 @@ async fn event_types_live() {
     let gone = shop.ask("DELETE", "/event-type/user.created", "").await;
     assert_eq!(gone.error(404), "not_found");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn patches_at_the_same_time_do_not_undo_each_other() {
+    let shop = std::sync::Arc::new(Shop::open().await);
+    let app = shop.app("a").await;
+    let endpoint = shop.endpoint(&app, "https://example.com").await;
+    let path = format!("/app/{app}/endpoint/{endpoint}/headers");
+    let patching: Vec<_> = (0..20)
+        .map(|n| {
+            let (shop, path) = (std::sync::Arc::clone(&shop), path.clone());
+            let body = format!(r#"{{"headers": {{"x-{n}": "v"}}}}"#);
+            tokio::spawn(async move { shop.ask("PATCH", &path, body).await.status })
+        })
+        .collect();
+    for patched in patching {
+        assert_eq!(patched.await.unwrap(), 204);
+    }
+    let headers = shop.get(&path).await;
+    assert_eq!(headers["headers"].as_object().unwrap().len(), 20);
+}
