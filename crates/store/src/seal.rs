@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use bytes::Bytes;
+use zeroize::Zeroize;
 
 use hookseal_domain::id::AppId;
 use hookseal_domain::secret::Secret;
@@ -79,8 +79,9 @@ impl MasterKey {
     pub(crate) fn new_data_key(&self, app: AppId, version: i64) -> Result<Vec<u8>, SealError> {
         let mut bytes = [0; KEY_BYTES];
         fill_random(&mut bytes)?;
-        let bytes = Secret::new(bytes);
-        seal(&self.0, &wrapping_data(app, version), bytes.expose())
+        let secret = Secret::new(bytes);
+        bytes.zeroize();
+        seal(&self.0, &wrapping_data(app, version), secret.expose())
     }
 
     /// Unwraps a data key.
@@ -142,8 +143,8 @@ impl DataKey {
     }
 
     /// Opens a value of its place.
-    pub(crate) fn open(&self, place: Place, sealed: &[u8]) -> Result<Bytes, SealError> {
-        open(&self.key, &self.place_data(place), sealed).map(Bytes::from)
+    pub(crate) fn open(&self, place: Place, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        open(&self.key, &self.place_data(place), sealed)
     }
 
     /// Table and field, slice, application, row (two numbers) and key version.
@@ -234,7 +235,7 @@ mod tests {
         };
         let sealed = key.seal(place, b"hush").unwrap();
         assert_eq!(sealed.key_version, 1);
-        assert_eq!(key.open(place, &sealed.bytes).unwrap(), "hush");
+        assert_eq!(key.open(place, &sealed.bytes).unwrap(), b"hush");
         for wrong in [
             Place::AttemptFacts {
                 message: 1,
@@ -252,7 +253,7 @@ mod tests {
             assert_eq!(key.open(wrong, &sealed.bytes), Err(SealError), "{wrong:?}");
         }
         let again = master(1).data_key(app, 1, &wrapped).unwrap();
-        assert_eq!(again.open(place, &sealed.bytes).unwrap(), "hush");
+        assert_eq!(again.open(place, &sealed.bytes).unwrap(), b"hush");
         assert!(master(2).data_key(app, 1, &wrapped).is_err(), "another key");
         assert!(master(1).data_key(app, 2, &wrapped).is_err(), "version");
         assert!(

@@ -88,7 +88,8 @@ pub(super) fn seal(
 pub(super) fn open(row: &EndpointRow, keys: &AppKeys) -> Result<EndpointHeaders, Failure> {
     let id = row.endpoint.id;
     let place = Place::EndpointHeaders { endpoint: id.raw() };
-    let plain = keys.open(place, row.key_version, &row.headers)?;
-    let pairs = serde_json::from_slice(&plain).map_err(|_| corrupt("endpoint", "headers", id))?;
+    let plain = keys.open_secret(place, row.key_version, &row.headers)?;
+    let pairs =
+        serde_json::from_slice(plain.expose()).map_err(|_| corrupt("endpoint", "headers", id))?;
     Ok(EndpointHeaders::from_stored(pairs))
 }

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, params};
 
 use hookseal_domain::id::AppId;
+use hookseal_domain::secret::Secret;
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
 
@@ -177,6 +178,25 @@ impl AppKeys {
         key_version: i64,
         sealed: &[u8],
     ) -> Result<Bytes, StoreError> {
+        self.open_bytes(place, key_version, sealed).map(Bytes::from)
+    }
+
+    /// The same for what must not stay in memory.
+    pub(super) fn open_secret(
+        &self,
+        place: Place,
+        key_version: i64,
+        sealed: &[u8],
+    ) -> Result<Secret<Vec<u8>>, StoreError> {
+        self.open_bytes(place, key_version, sealed).map(Secret::new)
+    }
+
+    fn open_bytes(
+        &self,
+        place: Place,
+        key_version: i64,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, StoreError> {
         let what = name(place);
         let key = self.keys.iter().find(|key| key.version() == key_version);
         let key = key.ok_or(StoreError::Unsealable { what })?;

@@ -177,11 +177,11 @@ fn read(row: &Row<'_>, keys: &AppKeys, endpoint: EndpointId) -> Result<LiveKey, 
         serial: row.plain("serial")?,
     };
     let sealed: Vec<u8> = row.plain("secret")?;
-    let secret = keys.open(place, row.plain("key_version")?, &sealed)?;
+    let secret = keys.open_secret(place, row.plain("key_version")?, &sealed)?;
     let kind: KeyKind = row.code("kind")?;
     let expires_at: Option<Timestamp> = row.time_or_null("expires_at")?;
     Ok(LiveKey {
-        key: SigningKey::from_bytes(kind, &secret).map_err(|_| row.corrupt("secret"))?,
+        key: SigningKey::from_bytes(kind, secret.expose()).map_err(|_| row.corrupt("secret"))?,
         expires_at,
     })
 }
