@@ -1,6 +1,7 @@
 //! Brings the backlog into the lanes as they get room.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::error;
@@ -24,10 +25,12 @@ const PAGE_ENDPOINTS: usize = 500;
 /// Held deliveries that are released at once.
 const RELEASE_ROWS: usize = 500;
 
-/// Finds the backlogs that an earlier process left, then keeps them moving.
+/// Finds the backlogs that an earlier process or a change in the store left, and keeps them moving.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    find_backlogs(&shared).await;
     loop {
+        if shared.backlogs_unknown.swap(false, Ordering::Relaxed) {
+            find_backlogs(&shared).await;
+        }
         release_held(&shared).await;
         for lane in shared.lanes.with_backlog() {
             pull_if_room(&shared, &lane);

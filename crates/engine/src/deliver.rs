@@ -27,6 +27,9 @@ use crate::shared::Shared;
 /// Pause before the store is asked again for a destination that it could not tell.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Why a delivery ends that has nothing to deliver.
+const PAYLOAD_GONE: &str = "The payload is not kept any more";
+
 /// What was seen of one try.
 struct Tried {
     id: AttemptId,
@@ -66,7 +69,8 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
 async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job) {
     let job_bytes = job.payload_bytes();
     let tried = match find(shared, lane, &job).await {
-        Found::Hold => {
+        // Without a payload there is nothing to hold: it ends.
+        Found::Hold if job.payload.is_some() => {
             hold(shared, lane, &job).await;
             shared.lanes.left(lane, job_bytes);
             return;
@@ -76,6 +80,7 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job) {
             FailureKind::EndpointDeleted,
             "The endpoint was deleted",
         ),
+        Found::Hold => not_sent(shared, FailureKind::PayloadExpired, PAYLOAD_GONE),
         Found::Send(to) => {
             let tried = send(shared, &to, &job).await;
             let outcome = finish(shared, lane, &job, tried, &to.destination.park_on).await;
@@ -117,11 +122,7 @@ async fn find(shared: &Shared, lane: &Lane, job: &Job) -> Found {
 /// Signs and sends.
 async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
     let Some(body) = job.payload.clone() else {
-        return not_sent(
-            shared,
-            FailureKind::PayloadExpired,
-            "The payload is not kept any more",
-        );
+        return not_sent(shared, FailureKind::PayloadExpired, PAYLOAD_GONE);
     };
     let (id, began_at) = (shared.next_id(), shared.clock.now());
     let headers = match to.sign(job.key, began_at, &body) {

@@ -43,6 +43,10 @@ async fn forget(shared: &Shared) {
         {
             Ok(retained) => {
                 let (payloads, messages) = (retained.payloads, retained.messages);
+                if payloads > 0 {
+                    // Deliveries without a payload came up, to be ended.
+                    shared.look_for_backlogs();
+                }
                 debug!(
                     payloads,
                     messages, "Forgot {payloads} payloads and {messages} messages"

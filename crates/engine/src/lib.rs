@@ -119,6 +119,12 @@ impl Engine {
         self.shared.backlog_hint.notify_one();
     }
 
+    /// Ends what is undelivered of messages whose payload is gone: to be called after it was
+    /// forgotten.
+    pub fn payload_forgotten(&self) {
+        self.shared.look_for_backlogs();
+    }
+
     /// A new id, above all that this node made before.
     pub fn next_id<Id: From<RawId>>(&self) -> Id {
         self.shared.next_id()

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) wake: Wake,
     /// Something may have come into a backlog.
     pub(crate) backlog_hint: Notify,
+    /// It is not known into whose.
+    pub(crate) backlogs_unknown: AtomicBool,
     /// What is counted.
     pub(crate) metrics: EngineMetrics,
     ids: Mutex<IdGenerator>,
@@ -69,6 +72,8 @@ impl Shared {
             in_flight: Arc::new(Semaphore::new(config.in_flight_max)),
             wake: Wake::default(),
             backlog_hint: Notify::new(),
+            // What an earlier process left.
+            backlogs_unknown: AtomicBool::new(true),
             metrics: EngineMetrics::register(registry),
             ids: Mutex::new(ids),
             stopping: watch::Sender::new(false),
@@ -91,6 +96,12 @@ impl Shared {
                 _ = stopping.wait_for(|stop| *stop) => {}
             }
         });
+    }
+
+    /// Has every backlog looked up anew.
+    pub(crate) fn look_for_backlogs(&self) {
+        self.backlogs_unknown.store(true, Ordering::Relaxed);
+        self.backlog_hint.notify_one();
     }
 
     /// Whether nothing new is to be begun.
