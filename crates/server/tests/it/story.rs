@@ -2,6 +2,7 @@
 
 mod delivery;
 mod endpoint_states;
+mod operation;
 mod restart;
 mod secrecy;
 mod transport;

@@ -31,13 +31,14 @@ async fn nothing_acknowledged_is_lost_when_the_server_is_killed() -> anyhow::Res
     torture(&mut world, &hooks, seed).await
 }
 
-/// With failures the schedule, its index and its claims are in the play as well.
+/// With failures, and little room in memory, the schedule, its claims and the backlog are in play as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_the_receiver_fails_as_well() -> anyhow::Result<()> {
     let mut seed = Seed::announced("kills with a failing receiver")?;
     let steps = [r#""50ms""#; 20].join(",");
     let mut world = world()
         .set(&format!("delivery.retry_schedule=[{steps}]"))
+        .set("delivery.window_deliveries=8")
         .start()
         .await?;
     let replies = (0..5000).map(|_| match seed.draw_below(10) {

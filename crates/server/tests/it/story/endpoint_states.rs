@@ -1,5 +1,6 @@
 //! Endpoints that park, are gone, disabled or deleted.
 
+use hookseal_testkit::fake_endpoint::FakeEndpoint;
 use hookseal_testkit::world::{Hook, Standing, World};
 use serde_json::{Value, json};
 
@@ -103,6 +104,103 @@ async fn deliveries_of_a_deleted_endpoint_end() -> anyhow::Result<()> {
     assert_eq!(hook.received().len(), 1);
     let resend = world.path(&format!("/msg/{message}/endpoint/{}/resend", hook.id));
     world.api.post(&resend, &json!({})).await?.expect(404)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_retry_goes_where_the_endpoint_is_now() -> anyhow::Result<()> {
+    let world = world()
+        .set(r#"delivery.retry_schedule=["1s"]"#)
+        .start()
+        .await?;
+    let hook = world.endpoint().replying([500]).await?;
+    let moved = FakeEndpoint::plain([200]).await?;
+
+    let message = world.publish("invoice.paid").await?;
+    world.attempted(&message, 1).await?;
+    let path = world.path(&format!("/endpoint/{}", hook.id));
+    let changed = json!({"url": moved.url()});
+    world.api.patch(&path, &changed).await?.expect(200)?;
+
+    world.stands(&message, &hook.id, Standing::Success).await?;
+    assert_eq!((hook.received().len(), moved.received().len()), (1, 1));
+    let attempts = world.attempts(&message).await?;
+    assert_eq!(attempts[0]["url"], hook.url());
+    assert_eq!(attempts[1]["url"], moved.url());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_until_the_endpoint_changes() -> anyhow::Result<()> {
+    let world = world().start().await?;
+    let hook = world.endpoint().over_tls().replying([200]).await?;
+    for count in 1..=3 {
+        let message = world.publish("invoice.paid").await?;
+        world.stands(&message, &hook.id, Standing::Success).await?;
+        assert_eq!(hook.receives(count).await?[count - 1].connection, 0);
+    }
+    let path = world.path(&format!("/endpoint/{}", hook.id));
+    let changed = json!({"url": format!("{}?v=2", hook.url())});
+    world.api.patch(&path, &changed).await?.expect(200)?;
+    world.publish("invoice.paid").await?;
+    let received = hook.receives(4).await?;
+    assert_eq!(
+        (received[3].connection, received[3].path.as_str()),
+        (1, "/hook?v=2")
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_forgotten_payload_is_not_sent_any_more() -> anyhow::Result<()> {
+    let world = world()
+        .set(r#"delivery.retry_schedule=["500ms"]"#)
+        .start()
+        .await?;
+    let hook = world.endpoint().replying([500]).await?;
+    let message = world.publish("invoice.paid").await?;
+    world.attempted(&message, 1).await?;
+    let content = world.path(&format!("/msg/{message}/content"));
+    let forgotten = world.api.delete(&content).await?;
+    assert!(forgotten.status.is_success(), "{forgotten}");
+
+    world.stands(&message, &hook.id, Standing::Fail).await?;
+    insta::assert_snapshot!(timeline(&world, &message).await?, @r"
+    retry 500
+    unsendable
+    ");
+    // Its retry would have been due before this one's.
+    let other = world.publish("invoice.paid").await?;
+    world.stands(&other, &hook.id, Standing::Fail).await?;
+    let received = hook.received();
+    assert_eq!(
+        received
+            .iter()
+            .filter(|r| r.webhook_id() == message)
+            .count(),
+        1
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_held_ends_with_its_payload_or_its_endpoint() -> anyhow::Result<()> {
+    let world = world().start().await?;
+    let disabled = json!({"disabled": true});
+    let hook = world.endpoint().with(disabled).replying([200]).await?;
+    let message = world.publish("invoice.paid").await?;
+    world.stands(&message, &hook.id, Standing::Pending).await?;
+    let content = world.path(&format!("/msg/{message}/content"));
+    let forgotten = world.api.delete(&content).await?;
+    assert!(forgotten.status.is_success(), "{forgotten}");
+    world.stands(&message, &hook.id, Standing::Fail).await?;
+
+    let message = world.publish("invoice.paid").await?;
+    let path = world.path(&format!("/endpoint/{}", hook.id));
+    world.api.delete(&path).await?.expect(204)?;
+    let ended = world.attempted(&message, 1).await?;
+    assert_eq!(ended[0]["ended"], "endpoint_deleted");
+    assert_eq!(hook.received().len(), 0);
     Ok(())
 }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hookseal_testkit::hostile_endpoint::{HostileEndpoint, Hostility};
 use hookseal_testkit::reply::Reply;
 use hookseal_testkit::wait::until;
-use hookseal_testkit::world::Standing;
+use hookseal_testkit::world::{Standing, World, string_at};
+use http::Method;
 use serde_json::json;
 
 use crate::support::attempt::timeline;
@@ -120,5 +122,36 @@ async fn held_deliveries_wait_through_a_restart() -> anyhow::Result<()> {
         .await?
         .expect(200)?;
     world.stands(&message, &hook.id, Standing::Success).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_publish_is_repeated_safely_across_a_kill() -> anyhow::Result<()> {
+    let mut world = world().start().await?;
+    let hook = world.endpoint().replying([200]).await?;
+    let body = Bytes::from_static(br#"{"eventType":"invoice.paid","payload":{"id":42}}"#);
+    let publish = async |world: &World| {
+        let (path, key) = (world.path("/msg"), [("idempotency-key", "once")]);
+        let sent = world
+            .api
+            .send(Method::POST, &path, &key, body.clone())
+            .await?;
+        string_at(&sent.expect(202)?, "id")
+    };
+    let first = publish(&world).await?;
+    world.stands(&first, &hook.id, Standing::Success).await?;
+    world.server.kill()?;
+    world.server.start_again().await?;
+    assert_eq!(publish(&world).await?, first);
+
+    // What comes later has come, and the repeated one has not.
+    let later = world.publish("invoice.paid").await?;
+    world.stands(&later, &hook.id, Standing::Success).await?;
+    let ids: BTreeSet<_> = hook
+        .received()
+        .iter()
+        .map(|r| r.webhook_id().to_owned())
+        .collect();
+    assert_eq!(ids, BTreeSet::from([first, later]));
     Ok(())
 }
