@@ -353,3 +353,49 @@ fn check_tag(text: &str) -> Result<String, Violation> {
         r"may only contain letters, digits and the characters - _ . / \ #",
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(body: &Bytes) -> Option<Result<Bytes, ApiError>> {
+        let read: MessageIn<'_> = serde_json::from_slice(body).ok()?;
+        Some(read.check(body, 1 << 20).map(|checked| checked.payload))
+    }
+
+    fn json_text() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            any::<f64>().prop_filter_map("finite", |n| serde_json::to_string(&n).ok()),
+            any::<String>().prop_filter_map("text", |t| serde_json::to_string(&t).ok()),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            let items = prop::collection::vec(inner, 0..4);
+            (items, r"[ \t\r\n]{0,3}").prop_map(|(items, space)| {
+                let pairs = items
+                    .iter()
+                    .map(|item| format!("{space}\"k\"{space}:{space}{item}{space}"));
+                format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_is_kept_as_it_is(payload in json_text()) {
+            let body = Bytes::from(format!(r#"{{"payload": {payload}, "eventType": "t"}}"#));
+            match read(&body) {
+                Some(Ok(kept)) => prop_assert_eq!(kept, payload.as_bytes()),
+                _ => prop_assert_ne!(payload.chars().next(), Some('{')),
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_an_answer(start in r#"\{("eventType"|"payload"|"tags"|"channels")?:?"#, rest in any::<Vec<u8>>()) {
+            let body = [start.into_bytes(), rest].concat();
+            _ = read(&Bytes::from(body));
+        }
+    }
+}
