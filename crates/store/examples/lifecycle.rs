@@ -168,6 +168,7 @@ fn finished(
     FinishedAttempt {
         app: world.app,
         attempt,
+        claim: 0,
         next: Next::End(Ended::Delivered),
         endpoint_gone_at: None,
     }

@@ -36,6 +36,8 @@ pub struct Claimed {
     pub app: AppId,
     /// Which delivery.
     pub key: DeliveryKey,
+    /// Which taking of the delivery this is; its attempts carry it.
+    pub claim: i64,
     /// Why it exists.
     pub trigger: Trigger,
     /// How often it was tried.
@@ -63,6 +65,10 @@ pub struct FinishedAttempt {
     pub app: AppId,
     /// The attempt. `attempt.ended` agrees with `next`.
     pub attempt: Attempt,
+    /// Which taking of the delivery the attempt belongs to: [`Claimed::claim`], or 0 for a delivery
+    /// that is owned from its acceptance on. Where the delivery was taken or resent since, only the
+    /// attempt is taken down.
+    pub claim: i64,
     /// What happens to the delivery.
     pub next: Next,
     /// Whether the endpoint said that it is gone and is to be disabled, with the time.

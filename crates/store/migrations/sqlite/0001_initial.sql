@@ -152,6 +152,8 @@ CREATE TABLE pending (
     due INTEGER,
     owner INTEGER,
     epoch INTEGER,
+    -- Raised whenever it is taken or made anew: fences off older attempts.
+    claim INTEGER NOT NULL DEFAULT 0 CHECK (claim >= 0),
     PRIMARY KEY (msg, ep, slice),
     CHECK ((state = 0) = (owner IS NOT NULL)),
     CHECK ((state = 0) = (epoch IS NOT NULL)),

@@ -39,10 +39,10 @@ const RESENDABLE: &str = "SELECT m.payload IS NOT NULL, e.disabled = 1 OR e.swit
     FROM message m, endpoint e WHERE m.slice = ?1 AND m.app = ?2 AND m.id = ?3 \
     AND e.slice = ?1 AND e.app = ?2 AND e.id = ?4 AND e.deleted_at IS NULL";
 const RESEND: &str = "INSERT INTO pending \
-    (msg, ep, slice, app, state, trigger, attempts, step, due, owner, epoch) \
-    VALUES (?1, ?2, ?3, ?4, 2, ?5, 0, 0, NULL, NULL, NULL) \
+    (msg, ep, slice, app, state, trigger, attempts, step, due, owner, epoch, claim) \
+    VALUES (?1, ?2, ?3, ?4, 2, ?5, 0, 0, NULL, NULL, NULL, ?6) \
     ON CONFLICT (msg, ep, slice) DO UPDATE SET state = 2, trigger = ?5, attempts = 0, step = 0, \
-    due = NULL, owner = NULL, epoch = NULL";
+    due = NULL, owner = NULL, epoch = NULL, claim = claim + 1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 8] = [
@@ -215,7 +215,10 @@ pub(super) async fn resend(
             Some((true, true)) => return Ok(Err(ResendError::EndpointDisabled)),
             Some((true, false)) => {}
         }
-        let row = [message, endpoint, slice, app.raw(), Trigger::Resend.code()];
+        // Of a row that is gone nobody knows the claims, but there were fewer than milliseconds.
+        let claim = now.as_millis().max(0);
+        let trigger = Trigger::Resend.code();
+        let row = [message, endpoint, slice, app.raw(), trigger, claim];
         batch.execute(RESEND, row)?;
         idempotency::remember(batch, slice, request.as_ref(), message)?;
         Ok(Ok(()))

@@ -21,7 +21,7 @@ macro_rules! claim {
     ($which:literal) => {
         concat!(
             "SELECT p.msg, p.ep, p.slice, p.app, p.trigger, p.attempts, p.step, ",
-            "m.payload_size, m.key_version, m.payload FROM pending p LEFT JOIN message m ",
+            "m.payload_size, m.key_version, m.payload, p.claim FROM pending p LEFT JOIN message m ",
             "ON m.slice = p.slice AND m.app = p.app AND m.id = p.msg WHERE ",
             $which
         )
@@ -33,8 +33,8 @@ const BACKLOG: &str = claim!(
     "p.owner IS NULL AND p.state = 2 AND p.slice = ?1 AND p.ep = ?2 ORDER BY p.msg LIMIT ?3"
 );
 const NEXT_DUE: &str = "SELECT due FROM pending WHERE due IS NOT NULL ORDER BY due LIMIT 1";
-const OWN: &str = "UPDATE pending SET state = 0, due = NULL, owner = ?4, epoch = ?5 \
-    WHERE msg = ?1 AND ep = ?2 AND slice = ?3";
+const OWN: &str = "UPDATE pending SET state = 0, due = NULL, owner = ?4, epoch = ?5, \
+    claim = ?6 WHERE msg = ?1 AND ep = ?2 AND slice = ?3";
 const BEGIN_EPOCH: &str = "INSERT INTO node (id, epoch, heartbeat) VALUES (?1, 1, ?2) \
     ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1, heartbeat = ?2 RETURNING epoch";
 const TAKE_BACK: &str = "UPDATE pending SET state = 2, owner = NULL, epoch = NULL WHERE owner = ?1";
@@ -56,6 +56,7 @@ struct Taken {
     app: AppId,
     key: DeliveryKey,
     slice: i64,
+    claim: i64,
     trigger: Trigger,
     attempts: u32,
     step: u32,
@@ -161,7 +162,8 @@ fn own(
             endpoint,
             one.slice,
             batch.node,
-            batch.epoch
+            batch.epoch,
+            one.claim
         ])?;
     }
     Ok(taken)
@@ -179,6 +181,8 @@ fn read(row: &Row<'_>) -> Result<Taken, Failure> {
         app: AppId::from_raw(row.get(3)?),
         key,
         slice: row.get(2)?,
+        // The one that begins now.
+        claim: row.get::<_, i64>(10)?.saturating_add(1),
         trigger: Trigger::from_code(row.get(4)?)
             .ok_or_else(|| corrupt("pending", "trigger", name()))?,
         attempts: row.get(5)?,
@@ -197,6 +201,7 @@ async fn open_all(store: &SqliteStore, taken: Vec<Taken>) -> Result<Vec<Claimed>
             Ok(payload) => claimed.push(Claimed {
                 app: one.app,
                 key: one.key,
+                claim: one.claim,
                 trigger: one.trigger,
                 attempts: one.attempts,
                 step: one.step,

@@ -1,5 +1,5 @@
 //! Taking down an attempt and what follows from it. Fenced: a delivery that this node's epoch does
-//! not own keeps its state.
+//! not own, or that was taken again or resent since, keeps its state.
 
 use rusqlite::params;
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,10 +21,10 @@ const INSERT_ATTEMPT: &str = "INSERT INTO attempt (msg, id, slice, app, ep, numb
     outcome, status_code, duration_ms, ended, key_version, facts) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING";
 const END: &str = "DELETE FROM pending \
-    WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5";
-const RETRY: &str = "UPDATE pending SET state = 1, due = ?6, step = ?7, attempts = ?8, \
+    WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5 AND claim = ?6";
+const RETRY: &str = "UPDATE pending SET state = 1, due = ?7, step = ?8, attempts = ?9, \
     owner = NULL, epoch = NULL \
-    WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5";
+    WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5 AND claim = ?6";
 const PUT_OUTCOME: &str = "INSERT OR REPLACE INTO outcome (slice, ep, msg, ended, attempts, at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const MESSAGE_EXISTS: &str = "SELECT 1 FROM message WHERE slice = ?1 AND app = ?2 AND id = ?3";
@@ -133,13 +133,20 @@ fn insert_attempt(
     )
 }
 
-/// Moves the delivery on; says whether this node's epoch owned it.
+/// Moves the delivery on; says whether it was the attempt's to move.
 fn move_on(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> rusqlite::Result<bool> {
     let attempt = &finished.attempt;
     let (message, endpoint) = (attempt.key.message.raw(), attempt.key.endpoint.raw());
     match finished.next {
         Next::End(ended) => {
-            let owned = params![message, endpoint, slice, batch.node, batch.epoch];
+            let owned = params![
+                message,
+                endpoint,
+                slice,
+                batch.node,
+                batch.epoch,
+                finished.claim
+            ];
             if batch.execute(END, owned)? == 0 {
                 return Ok(false);
             }
@@ -155,6 +162,7 @@ fn move_on(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> rusqlit
                 slice,
                 batch.node,
                 batch.epoch,
+                finished.claim,
                 due.as_millis(),
                 step,
                 attempt.number

@@ -172,6 +172,7 @@ impl<'s> Scene<'s> {
                 ended,
                 facts: facts(),
             },
+            claim: 0,
             next,
             endpoint_gone_at: None,
         }
