@@ -46,10 +46,12 @@ pub(crate) struct EndpointIn {
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
-    /// The wanted event types; all if not given. Other name: `filterTypes`.
-    #[serde(alias = "filterTypes")]
+    /// The wanted event types; all if not given.
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
     event_types: Option<Vec<String>>,
+    /// Older name of `eventTypes`, which wins.
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
+    filter_types: Option<Vec<String>>,
     /// The wanted channels; messages on all channels and on none if not given.
     #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
     channels: Option<Vec<String>>,
@@ -92,10 +94,12 @@ pub(crate) struct EndpointUpdate {
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
-    /// The wanted event types; all if not given. Other name: `filterTypes`.
-    #[serde(alias = "filterTypes")]
+    /// The wanted event types; all if not given.
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
     event_types: Option<Vec<String>>,
+    /// Older name of `eventTypes`, which wins.
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
+    filter_types: Option<Vec<String>>,
     /// The wanted channels; messages on all channels and on none if not given.
     #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
     channels: Option<Vec<String>>,
@@ -133,10 +137,14 @@ pub(crate) struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     disabled: Option<bool>,
-    /// The wanted event types; `null` and an empty list are all. Other name: `filterTypes`.
-    #[serde(alias = "filterTypes", default, deserialize_with = "present")]
+    /// The wanted event types; `null` and an empty list are all.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, max_items = 1000)]
     event_types: Patch<Vec<String>>,
+    /// Older name of `eventTypes`, which wins.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, max_items = 1000)]
+    filter_types: Patch<Vec<String>>,
     /// The wanted channels; `null` and an empty list are all.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, max_items = 10)]
@@ -178,6 +186,10 @@ pub(crate) struct EndpointOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1)]
     event_types: Option<Vec<String>>,
+    /// The same under its older name, for older clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1)]
+    filter_types: Option<Vec<String>>,
     /// The wanted channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
@@ -222,6 +234,7 @@ impl EndpointIn {
             description: self.description,
             disabled: self.disabled,
             event_types: self.event_types,
+            filter_types: self.filter_types,
             channels: self.channels,
             throttle_rate: self.throttle_rate,
             park_on: self.park_on,
@@ -261,8 +274,9 @@ impl EndpointUpdate {
         let url = url.and_then(|url| fields.take("url", check_url(&url, policy)));
         let uid = fields.optional("uid", self.uid, |uid| Uid::parse(&uid, EndpointId::PREFIX));
         let description = fields.take("description", DESCRIPTION.checked(self.description));
+        let event_types = self.event_types.or(self.filter_types);
         let subscription = Subscription {
-            event_types: check_event_types(fields, self.event_types.as_deref(), 1),
+            event_types: check_event_types(fields, event_types.as_deref(), 1),
             channels: check_channels(fields, self.channels.as_deref(), 1),
         };
         let throttle_rate = fields.optional("throttleRate", self.throttle_rate, |rate| {
@@ -312,7 +326,7 @@ impl EndpointPatch {
             let description = fields.take("description", DESCRIPTION.checked(description));
             spec.description = description.unwrap_or_default();
         }
-        if let Some(types) = self.event_types {
+        if let Some(types) = self.event_types.or(self.filter_types) {
             spec.subscription.event_types = check_event_types(&mut fields, types.as_deref(), 0);
         }
         if let Some(channels) = self.channels {
@@ -340,13 +354,15 @@ impl EndpointOut {
     pub(crate) fn of(endpoint: Endpoint) -> Self {
         let disabled = is_disabled(&endpoint);
         let spec = endpoint.spec;
+        let event_types = texts(spec.subscription.event_types);
         Self {
             id: endpoint.id.to_string(),
             url: spec.url.as_str().to_owned(),
             uid: spec.uid.map(|uid| uid.to_string()),
             description: spec.description,
             disabled,
-            event_types: texts(spec.subscription.event_types),
+            filter_types: event_types.clone(),
+            event_types,
             channels: texts(spec.subscription.channels),
             throttle_rate: spec.throttle_rate,
             park_on: spec.park_on.codes().to_vec(),

@@ -66,7 +66,10 @@ async function eventTypes(svix) {
 async function endpoints(svix, app, url) {
   const wanted = { url, uid: "receiver", filterTypes: ["node.tested"], channels: ["tests"], secret: SECRET };
   const endpoint = await svix.endpoint.create(app, wanted);
+  assert.deepEqual(endpoint.filterTypes, ["node.tested"]);
   assert.deepEqual(await svix.endpoint.get(app, "receiver"), endpoint);
+  // What was read can be written back, and means the same.
+  assert.deepEqual((await svix.endpoint.update(app, endpoint.id, endpoint)).filterTypes, ["node.tested"]);
   const update = { url, uid: "receiver", description: "Other", filterTypes: ["node.tested"] };
   assert.equal((await svix.endpoint.update(app, endpoint.id, update)).description, "Other");
   assert.equal((await svix.endpoint.patch(app, endpoint.id, { description: "Third" })).description, "Third");
