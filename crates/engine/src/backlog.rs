@@ -58,21 +58,23 @@ pub(crate) fn pull_if_room(shared: &Arc<Shared>, lane: &Arc<Lane>) {
 }
 
 async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
-    let more = match shared
+    let (more, at_once) = match shared
         .store
         .pull_backlog(lane.app, lane.endpoint, limit)
         .await
     {
         Ok(claimed) => {
-            let some = !claimed.is_empty();
+            let more = !claimed.is_empty();
             let mut refused = Vec::new();
             for job in claimed.into_iter().map(Job::from) {
                 if let Err(job) = shared.lanes.admit(&shared, lane.app, job) {
                     refused.push((lane.app, job.key));
                 }
             }
+            // What found no room is tried again when an attempt has ended, not at once.
+            let at_once = refused.is_empty();
             give_back(&shared, refused).await;
-            some
+            (more, at_once)
         }
         Err(error) => {
             error!(
@@ -80,11 +82,13 @@ async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
                 error = %error,
                 "Could not read the backlog of endpoint {}", lane.endpoint
             );
-            true
+            (true, false)
         }
     };
     shared.lanes.end_pull(&lane, more);
-    pull_if_room(&shared, &lane);
+    if at_once {
+        pull_if_room(&shared, &lane);
+    }
 }
 
 /// Returns deliveries that found no room.

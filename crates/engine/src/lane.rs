@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) key: DeliveryKey,
     /// Why it exists.
     pub(crate) trigger: Trigger,
+    /// Which claim of the delivery this is: an older one changes nothing any more.
+    pub(crate) claim: i64,
     /// How often it was tried.
     pub(crate) attempts: u32,
     /// The index of the schedule's step that comes next.
@@ -64,6 +66,7 @@ impl Job {
         Self {
             key,
             trigger: Trigger::Publish,
+            claim: 0,
             attempts: 0,
             step: 0,
             payload: Some(payload),
@@ -81,6 +84,7 @@ impl From<Claimed> for Job {
         let Claimed {
             key,
             trigger,
+            claim,
             attempts,
             step,
             payload,
@@ -89,6 +93,7 @@ impl From<Claimed> for Job {
         Self {
             key,
             trigger,
+            claim,
             attempts,
             step,
             payload,
@@ -161,12 +166,8 @@ impl LaneState {
         };
     }
 
-    /// Whether nothing is kept here that another lane of the same endpoint would not know.
-    pub(super) fn is_idle(&self, running_max: usize) -> bool {
-        self.places == 0
-            && self.running == 0
-            && !self.backlog
-            && !self.pulling
-            && self.running_max == running_max
+    /// Whether nothing is going on here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.places == 0 && self.running == 0 && !self.backlog && !self.pulling
     }
 }

@@ -22,6 +22,10 @@ use crate::shared::Shared;
 /// What a delivery in memory costs besides its payload, in bytes: job, keys and allocator.
 const DELIVERY_BYTES: usize = 256;
 
+/// Attempts that an endpoint gets at once before it has answered any: it earns more with each
+/// answer, and one that is dead holds no more than these.
+const RUNNING_FIRST: usize = 4;
+
 /// The lanes of this node.
 pub(crate) struct Lanes {
     by_endpoint: Mutex<HashMap<EndpointId, Arc<Lane>>>,
@@ -98,12 +102,15 @@ impl Lanes {
         let mut state = lane.state.lock();
         let room = self.window_max.saturating_sub(state.places);
         let bytes = (free / 2).saturating_sub(state.bytes);
-        let worth_it = room >= self.window_max.div_ceil(2) && bytes > DELIVERY_BYTES;
+        // Half empty, so that a read brings many; and what it brings finds room.
+        let worth_it = room >= self.window_max.div_ceil(2) && bytes > state.bytes;
         if !state.backlog || state.pulling || !worth_it {
             return None;
         }
         state.pulling = true;
         state.backlog = false;
+        // Taking in what was read makes less free: two thirds of it fit for sure.
+        let bytes = bytes / 3 * 2;
         Some((room.min(bytes / DELIVERY_BYTES).max(1), bytes))
     }
 
@@ -150,9 +157,7 @@ impl Lanes {
     /// Forgets lanes in which nothing is going on.
     pub(crate) fn sweep(&self) {
         let mut lanes = self.by_endpoint.lock();
-        lanes.retain(|_, lane| {
-            Arc::strong_count(lane) > 1 || !lane.state.lock().is_idle(self.running_max)
-        });
+        lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.state.lock().is_idle());
     }
 
     /// Everything that no worker has begun, to be handed back.
@@ -190,17 +195,19 @@ impl Lanes {
     ) -> &'l Arc<Lane> {
         lanes
             .entry(endpoint)
-            .or_insert_with(|| Lane::new(app, endpoint, self.running_max))
+            .or_insert_with(|| Lane::new(app, endpoint, RUNNING_FIRST.min(self.running_max)))
     }
 
-    /// A place, if the window and the shared memory have room. A lane that holds nothing always
-    /// gets one, so that no payload is too large to be delivered.
+    /// A place, if the window and the shared memory have room. A lane that holds nothing gets one
+    /// as long as anything is free, so that no payload is too large to be delivered; all lanes
+    /// together exceed the bound by one payload at most.
     fn place_in(&self, lane: &Arc<Lane>, payload_bytes: usize) -> Option<Place> {
         let cost = payload_bytes + DELIVERY_BYTES;
         let free = self.free_bytes();
         let mut state = lane.state.lock();
         let fits = state.places < self.window_max && state.bytes + cost <= free / 2;
-        if !fits && state.places > 0 {
+        let first = state.places == 0 && free > 0;
+        if !fits && !first {
             return None;
         }
         state.places += 1;
@@ -325,6 +332,23 @@ mod tests {
         assert!(lanes.reserve(APP, EP, 0).is_none());
         drop(place);
         assert_eq!(lanes.bytes(), 0);
+    }
+
+    #[test]
+    fn all_lanes_together_exceed_the_bound_by_one_payload_at_most() {
+        let lanes = lanes(10, 10_000);
+        let endpoints = (10..1000).map(EndpointId::from_raw);
+        let places: Vec<_> = endpoints
+            .filter_map(|endpoint| lanes.reserve(APP, endpoint, 8000))
+            .collect();
+        assert_eq!(places.len(), 2);
+    }
+
+    #[test]
+    fn an_endpoint_that_never_answered_gets_few_workers() {
+        let lanes = lanes(10, 1 << 20);
+        let lane = lane_of(&lanes, EP);
+        assert_eq!(lane.state.lock().running_max, RUNNING_FIRST.min(4));
     }
 
     #[test]
