@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
 use crate::shared::Shared;
+
+/// How long the store gets to take down what was recorded, whatever the bound.
+const FLUSH_MIN: Duration = Duration::from_secs(2);
 
 /// How a shutdown went.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,24 +21,35 @@ pub struct ShutdownReport {
 }
 
 pub(crate) async fn shutdown(shared: &Arc<Shared>, bound: Duration) -> ShutdownReport {
+    let deadline = Instant::now() + bound;
     shared.stop();
     let queued = shared.lanes.drain();
     let handed_back = queued.len();
-    if let Err(error) = shared.store.return_to_backlog(queued).await {
-        error!(error = %error, "Could not hand deliveries back; they come back with the next start");
+    let returned = shared.store.return_to_backlog(queued);
+    if !matches!(timeout_at(deadline, returned).await, Ok(Ok(()))) {
+        error!("Could not hand deliveries back; they come back with the next start");
     }
     let all = u32::try_from(shared.config.in_flight_max).unwrap_or(u32::MAX);
-    let idle = shared.in_flight.acquire_many(all);
-    let cut_off = match tokio::time::timeout(bound, idle).await {
+    let idle = timeout_at(deadline, shared.in_flight.acquire_many(all)).await;
+    let cut_off = match &idle {
         Ok(_) => 0,
         Err(_) => shared
             .config
             .in_flight_max
             .saturating_sub(shared.in_flight.available_permits()),
     };
+    // Closed before the permits are free again: no worker that waits for one may begin now.
+    shared.in_flight.close();
+    drop(idle);
     shared.egress.shutdown();
-    if let Err(error) = shared.store.flush().await {
-        error!(error = %error, "Could not wait for the store");
+    // Results that are queued get a moment even when the bound is used up.
+    let flushed = timeout_at(
+        deadline.max(Instant::now() + FLUSH_MIN),
+        shared.store.flush(),
+    )
+    .await;
+    if !matches!(flushed, Ok(Ok(()))) {
+        error!("Could not wait for the store; what it did not take down is tried again");
     }
     info!(
         handed_back,
