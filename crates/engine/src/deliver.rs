@@ -24,8 +24,8 @@ use crate::persist::until_stored;
 use crate::prepared::Prepared;
 use crate::shared::Shared;
 
-/// Pause before the store is asked again for a destination that it could not tell.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Why nothing was sent where the store can't tell where to.
+const UNREADABLE: &str = "Hookseal can't read how to deliver to this endpoint; see its log";
 
 /// Why a delivery ends that has nothing to deliver.
 const PAYLOAD_GONE: &str = "The payload is not kept any more";
@@ -44,6 +44,7 @@ enum Found {
     Send(Arc<Prepared>),
     Hold,
     Deleted,
+    Unreadable,
 }
 
 /// Starts a worker that the lane has counted already.
@@ -57,6 +58,10 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
         let Ok(permit) = Arc::clone(&shared.in_flight).acquire_owned().await else {
             return;
         };
+        if shared.is_stopping() {
+            // Untried, and still this epoch's own: the next start takes it back.
+            return;
+        }
         deliver(&shared, &lane, job).await;
         drop(permit);
         if lane.begin_another() {
@@ -81,6 +86,8 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job) {
             "The endpoint was deleted",
         ),
         Found::Hold => not_sent(shared, FailureKind::PayloadExpired, PAYLOAD_GONE),
+        // By the schedule, like any failure: one unreadable row must not keep a worker busy.
+        Found::Unreadable => not_sent(shared, FailureKind::Internal, UNREADABLE),
         Found::Send(to) => {
             let tried = send(shared, &to, &job).await;
             let outcome = finish(shared, lane, &job, tried, &to.destination.park_on).await;
@@ -94,27 +101,22 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job) {
 
 /// Finds out where to send to, as configured now.
 async fn find(shared: &Shared, lane: &Lane, job: &Job) -> Found {
-    loop {
-        match shared.routes.get(&*shared.store, lane.app).await {
-            Ok(routes) => {
-                let endpoint = routes.as_ref().and_then(|r| r.endpoint(job.key.endpoint));
-                return match endpoint {
-                    None => Found::Deleted,
-                    Some(to) if to.destination.disabled => Found::Hold,
-                    Some(to) => Found::Send(Arc::clone(to)),
-                };
+    match shared.routes.get(&*shared.store, lane.app).await {
+        Ok(routes) => {
+            let endpoint = routes.as_ref().and_then(|r| r.endpoint(job.key.endpoint));
+            match endpoint {
+                None => Found::Deleted,
+                Some(to) if to.destination.disabled => Found::Hold,
+                Some(to) => Found::Send(Arc::clone(to)),
             }
-            Err(error) => {
-                error!(
-                    endpoint.id = %lane.endpoint,
-                    error = %error,
-                    "Could not read where endpoint {} is; its deliveries wait", lane.endpoint
-                );
-                shared
-                    .clock
-                    .sleep_until(shared.clock.now().plus(STORE_PAUSE))
-                    .await;
-            }
+        }
+        Err(error) => {
+            error!(
+                endpoint.id = %lane.endpoint,
+                error = %error,
+                "Could not read how to deliver to endpoint {}", lane.endpoint
+            );
+            Found::Unreadable
         }
     }
 }
@@ -205,6 +207,7 @@ async fn finish(
             },
             facts: tried.facts,
         },
+        claim: job.claim,
         next,
         endpoint_gone_at: gone.then_some(tried.began_at),
     };

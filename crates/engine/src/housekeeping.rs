@@ -9,13 +9,20 @@ use crate::shared::Shared;
 
 /// How often the chores are done.
 const EVERY: Duration = Duration::from_secs(5);
+/// Rounds after which all backlogs are looked for, as a net under every hint that may be lost.
+const BACKLOGS_EVERY_ROUNDS: u64 = 12;
 /// Pause between two batches of forgetting, so that publishing goes first.
 const RETENTION_PAUSE: Duration = Duration::from_millis(50);
 /// Most batches in a row: the rest waits for the next round.
 const RETENTION_BATCHES_MAX: usize = 50;
 
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut round: u64 = 0;
     loop {
+        round += 1;
+        if round.is_multiple_of(BACKLOGS_EVERY_ROUNDS) {
+            shared.look_for_backlogs();
+        }
         shared.egress.sweep();
         shared.lanes.sweep();
         shared

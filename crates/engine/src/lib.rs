@@ -27,12 +27,14 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tracing::info;
 
-use hookseal_domain::id::{AppId, EndpointId, IdGenerator, OrgId, RawId};
+use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
 use hookseal_domain::time::Timestamp;
 use hookseal_egress::Egress;
 use hookseal_store::Store;
 use hookseal_store::config::Routing;
-use hookseal_store::error::StoreError;
+use hookseal_store::error::{ChangeError, ResendError, StoreError};
+use hookseal_store::publish::Idempotency;
 use hookseal_store::reference::AppRef;
 
 use crate::clock::{Clock, Random};
@@ -119,10 +121,40 @@ impl Engine {
         self.shared.backlog_hint.notify_one();
     }
 
-    /// Ends what is undelivered of messages whose payload is gone: to be called after it was
-    /// forgotten.
-    pub fn payload_forgotten(&self) {
-        self.shared.look_for_backlogs();
+    /// Sends a message to an endpoint again, with the whole schedule. Goes on to its end even when
+    /// the caller stops waiting.
+    pub async fn resend(
+        &self,
+        app: AppId,
+        key: DeliveryKey,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(), ResendError> {
+        let engine = self.clone();
+        let work = async move {
+            let now = engine.now();
+            engine.store().resend(app, key, now, idempotency).await?;
+            engine.backlog_changed(app, key.endpoint);
+            Ok(())
+        };
+        match tokio::spawn(work).await {
+            Ok(resent) => resent,
+            Err(_) => Err(StoreError::Overloaded.into()),
+        }
+    }
+
+    /// Forgets a message's payload and ends what is undelivered of it. Goes on to its end even when
+    /// the caller stops waiting.
+    pub async fn expunge_message(&self, app: AppId, message: MessageId) -> Result<(), ChangeError> {
+        let engine = self.clone();
+        let work = async move {
+            engine.store().expunge_message(app, message).await?;
+            engine.shared.look_for_backlogs();
+            Ok(())
+        };
+        match tokio::spawn(work).await {
+            Ok(expunged) => expunged,
+            Err(_) => Err(StoreError::Overloaded.into()),
+        }
     }
 
     /// A new id, above all that this node made before.

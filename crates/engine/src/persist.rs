@@ -13,8 +13,8 @@ use crate::shared::Shared;
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Does a write until the store takes it. Gives up only when the engine stops or the store is gone
-/// for good: then the next start takes the delivery back.
+/// Does a write until the store takes it. Gives up only when the engine stops: then the next start
+/// takes the delivery back.
 pub(crate) async fn until_stored<Write>(
     shared: &Shared,
     what: &str,
@@ -25,7 +25,7 @@ pub(crate) async fn until_stored<Write>(
     let mut wait = WAIT_FIRST;
     while let Err(error) = write().await {
         error!(error = %error, "Could not {what}");
-        if shared.is_stopping() || matches!(error, StoreError::Unavailable(_)) {
+        if shared.is_stopping() {
             return;
         }
         shared

@@ -127,9 +127,8 @@ async fn expunge(
     State(api): State<Api>,
 ) -> Result<Response, ApiError> {
     let message = own.message(&api, &named).await?.id;
-    let expunged = api.engine.store().expunge_message(own.id(), message).await;
+    let expunged = api.engine.expunge_message(own.id(), message).await;
     expunged.map_err(|error| ApiError::change(WHAT, error))?;
-    api.engine.payload_forgotten();
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -159,13 +159,8 @@ async fn resend(
         message: own.message(&api, &message).await?.id,
         endpoint: own.endpoint(&api, &endpoint).await?.id,
     };
-    let (app, now) = (own.id(), api.engine.now());
-    let idempotency = input.idempotency(own.principal, now);
-    api.engine
-        .store()
-        .resend(app, key, now, idempotency)
-        .await?;
-    api.engine.backlog_changed(app, key.endpoint);
+    let idempotency = input.idempotency(own.principal, api.engine.now());
+    api.engine.resend(own.id(), key, idempotency).await?;
     Ok(json(StatusCode::ACCEPTED, &Empty {}))
 }
 

@@ -41,8 +41,8 @@ const RETENTION_HOURS_MAX: i64 = RETENTION_DAYS * 24;
 const TAG: Length = Length { min: 1, max: 128 };
 /// The tags of one message: the contract's.
 const TAGS: Items = Items { min: 0, max: 5 };
-/// Payloads up to this size, in bytes, are copied out of the request's buffer, which may be much
-/// larger than they are and would be held as long.
+/// Payloads up to this size, in bytes, are copied out of the request's buffer; so are larger ones
+/// that fill less than half of it, since the whole buffer would be held as long as they are.
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 
 /// A message to publish.
@@ -322,10 +322,10 @@ fn check_object(given: &RawValue) -> Result<&RawValue, Violation> {
     Err(Violation::new("type_error", "must be a JSON object"))
 }
 
-/// The payload's bytes, on their own if they are few.
+/// The payload's bytes, on their own if they are few or little of the body.
 fn detached(body: &Bytes, payload: &RawValue) -> Bytes {
     let bytes = payload.get().as_bytes();
-    if bytes.len() <= COPIED_BYTES_MAX {
+    if bytes.len() <= COPIED_BYTES_MAX || bytes.len() < body.len() / 2 {
         return Bytes::copy_from_slice(bytes);
     }
     body.slice_ref(bytes)
