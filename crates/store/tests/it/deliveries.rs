@@ -13,6 +13,8 @@ use hookseal_store::reference::Reference;
 
 use crate::scene::{Enabled, MANY, Scene, facts, idempotency};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 const DELIVERED: Option<DeliveryStatus> = Some(DeliveryStatus::Ended(Ended::Delivered));
 const BACKLOG: Option<DeliveryStatus> = Some(DeliveryStatus::Pending(Pending::Backlog));
 const OWNED: Option<DeliveryStatus> = Some(DeliveryStatus::Pending(Pending::Owned));
@@ -52,6 +54,7 @@ pub(crate) async fn records_a_retry(store: &dyn Store) {
         .await;
     let claimed = store.claim_due(due, MANY).await.unwrap().deliveries;
     assert_eq!((claimed[0].attempts, claimed[0].step), (1, 1));
+    scene.took(&claimed);
     scene
         .record(scene.finished(key, 2, Next::End(Ended::Delivered)))
         .await;
@@ -124,6 +127,7 @@ pub(crate) async fn resends(store: &dyn Store) {
     store.resend(scene.app, key, now, request).await.unwrap();
     assert_eq!(scene.status(key).await, BACKLOG);
     let pulled = store.pull_backlog(scene.app, endpoint, MANY).await.unwrap();
+    scene.took(&pulled);
     assert_eq!(pulled[0].trigger, Trigger::Resend);
     assert_eq!((pulled[0].attempts, pulled[0].step), (0, 0));
     let mut finished = scene.finished(key, 1, Next::End(Ended::Delivered));
@@ -163,6 +167,46 @@ pub(crate) async fn resending_begins_anew(store: &dyn Store) {
     assert_eq!(begun, [(0, 0), (0, 0)]);
     let none = store.claim_due(due, MANY).await.unwrap();
     assert_eq!(none, Default::default(), "not due any more");
+}
+
+/// An attempt that began before a resend ends after it.
+pub(crate) async fn late_results_leave_a_resent_delivery_alone(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let endpoint = scene.endpoint().await;
+    let due = scene.now();
+    let retry = Next::Retry { due, step: 1 };
+    for late in [
+        Next::End(Ended::Exhausted),
+        Next::End(Ended::Delivered),
+        retry,
+    ] {
+        let key = scene.owned(endpoint).await;
+        // Of the acceptance, of a claim, and of a claim before the delivery ended and was resent.
+        for round in 1..4 {
+            let older = scene.finished(key, 1, late);
+            let resend = async || {
+                let now = scene.later(SECOND);
+                store.resend(scene.app, key, now, None).await.unwrap();
+                let pulled = store.pull_backlog(scene.app, endpoint, MANY).await.unwrap();
+                assert_eq!(pulled.len(), 1);
+                scene.took(&pulled);
+            };
+            resend().await;
+            if round == 3 {
+                scene.end(key, Ended::Exhausted).await;
+                resend().await;
+            }
+            let attempts = scene.attempts(key.message).await;
+            scene.record(older).await;
+            assert_eq!(scene.status(key).await, OWNED, "{late:?} {round}");
+            assert_eq!(scene.attempts(key.message).await, attempts + 1, "kept");
+        }
+        scene.record(scene.finished(key, 1, retry)).await;
+        let claimed = store.claim_due(due, MANY).await.unwrap().deliveries;
+        scene.took(&claimed);
+        scene.end(key, Ended::Delivered).await;
+        assert_eq!(scene.status(key).await, DELIVERED, "its own result counts");
+    }
 }
 
 pub(crate) async fn refuses_to_resend(store: &dyn Store) {
@@ -224,6 +268,7 @@ pub(crate) async fn brings_up_what_waits_for_a_deleted_endpoint(store: &dyn Stor
     assert_eq!(store.backlogged(None, 9).await.unwrap(), here);
     let pulled = store.pull_backlog(scene.app, endpoint, MANY).await.unwrap();
     assert_eq!(pulled.len(), 2);
+    scene.took(&pulled);
     let mut finished = scene.finished(waiting, 2, Next::End(Ended::EndpointDeleted));
     finished.attempt.facts = facts();
     scene.record(finished).await;
@@ -244,6 +289,7 @@ pub(crate) async fn brings_up_what_waits_for_a_deleted_application(store: &dyn S
     for endpoint in [one, other] {
         let pulled = store.pull_backlog(scene.app, endpoint, MANY).await.unwrap();
         assert_eq!(pulled.len(), 1);
+        scene.took(&pulled);
         scene
             .end(DeliveryKey { message, endpoint }, Ended::EndpointDeleted)
             .await;

@@ -218,6 +218,7 @@ async fn claim_due(scene: &Scene<'_>, model: &mut Model, rows: u8) {
     let mut dues: Vec<_> = model.deliveries.values().filter_map(due_of).collect();
     dues.sort_unstable();
     let ripe = dues.iter().filter(|due| **due <= now).count().min(rows);
+    scene.took(&batch.deliveries);
     assert_eq!(batch.deliveries.len(), ripe);
     assert_eq!(batch.next_due, dues.get(ripe).copied());
     let mut claimed: Vec<_> = Vec::new();
@@ -232,7 +233,9 @@ async fn pull(scene: &Scene<'_>, model: &mut Model, endpoint: EndpointId, rows: 
     let rows = usize::from(rows);
     let limit = PullLimit { rows, ..MANY };
     let pulled = scene.store.pull_backlog(scene.app, endpoint, limit).await;
-    let pulled: Vec<_> = pulled.unwrap().iter().map(|c| c.key).collect();
+    let pulled = pulled.unwrap();
+    scene.took(&pulled);
+    let pulled: Vec<_> = pulled.iter().map(|c| c.key).collect();
     let mut expect = model.in_state(|s| s == DeliveryStatus::Pending(Pending::Backlog));
     expect.retain(|key| key.endpoint == endpoint);
     expect.truncate(rows);

@@ -24,7 +24,7 @@ use hookseal_store::config::NewEndpoint;
 use hookseal_store::inspect::{DeliveryStatus, MessageFilter, MessageStatusFilter};
 use hookseal_store::page::{Order, PageRequest, PageStart};
 use hookseal_store::publish::{Accepted, DeliveryStart, Idempotency, NewDelivery, NewMessage};
-use hookseal_store::work::{FinishedAttempt, PullLimit};
+use hookseal_store::work::{Claimed, FinishedAttempt, PullLimit};
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_422_000_000);
 pub(crate) const PAYLOAD: &str = r#"{"hush":"the payload"}"#;
@@ -37,6 +37,8 @@ pub(crate) struct Scene<'s> {
     pub(crate) store: &'s dyn Store,
     pub(crate) app: AppId,
     ids: Mutex<(IdGenerator, Timestamp)>,
+    /// The latest claims of those deliveries that were taken.
+    claims: Mutex<BTreeMap<DeliveryKey, i64>>,
 }
 
 impl<'s> Scene<'s> {
@@ -47,6 +49,7 @@ impl<'s> Scene<'s> {
             store,
             app: AppId::from_raw(0),
             ids: Mutex::new((IdGenerator::new(0, 0, None), START)),
+            claims: Mutex::default(),
         };
         scene.app = scene.application(org(), None).await;
         scene
@@ -149,6 +152,12 @@ impl<'s> Scene<'s> {
         DeliveryKey { message, endpoint }
     }
 
+    /// Attempts that are finished from now on are of these claims.
+    pub(crate) fn took(&self, claimed: &[Claimed]) {
+        let claims = claimed.iter().map(|one| (one.key, one.claim));
+        self.claims.lock().extend(claims);
+    }
+
     pub(crate) fn finished(&self, key: DeliveryKey, number: u32, next: Next) -> FinishedAttempt {
         let ended = match next {
             Next::End(ended) => Some(ended),
@@ -172,7 +181,7 @@ impl<'s> Scene<'s> {
                 ended,
                 facts: facts(),
             },
-            claim: 0,
+            claim: self.claims.lock().get(&key).copied().unwrap_or(0),
             next,
             endpoint_gone_at: None,
         }
