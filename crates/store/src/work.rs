@@ -71,6 +71,7 @@ pub struct FinishedAttempt {
     pub claim: i64,
     /// What happens to the delivery.
     pub next: Next,
-    /// Whether the endpoint said that it is gone and is to be disabled, with the time.
+    /// Whether the endpoint said that it is gone and is to be disabled, with the time that the attempt
+    /// began at. An endpoint that was changed after that stays as it is.
     pub endpoint_gone_at: Option<Timestamp>,
 }

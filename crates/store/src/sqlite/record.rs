@@ -29,9 +29,11 @@ const PUT_OUTCOME: &str = "INSERT OR REPLACE INTO outcome (slice, ep, msg, ended
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const MESSAGE_EXISTS: &str = "SELECT 1 FROM message WHERE slice = ?1 AND app = ?2 AND id = ?3";
 const FORGET_ATTEMPT: &str = "DELETE FROM attempt WHERE msg = ?1 AND id = ?2 AND slice = ?3";
+/// Not where the endpoint was changed after the attempt began: what is gone may be what it was
+/// before.
 const SWITCH_OFF: &str = "UPDATE endpoint SET switched_off = 1, switched_off_at = ?4, \
     release_held = 0, updated_at = ?4 WHERE slice = ?1 AND app = ?2 AND id = ?3 \
-    AND deleted_at IS NULL AND switched_off IS NULL";
+    AND deleted_at IS NULL AND switched_off IS NULL AND updated_at <= ?4";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 5] = [END, RETRY, MESSAGE_EXISTS, FORGET_ATTEMPT, SWITCH_OFF];

@@ -12,7 +12,8 @@ macro_rules! conformance {
                 holding_after_enabling_releases, takes_back_at_a_new_epoch, knows_the_highest_id,
                 is_healthy;
             deliveries: records_an_end, records_a_retry, records_once, fences_by_epoch,
-                switches_off_a_gone_endpoint, resends, resending_begins_anew,
+                switches_off_a_gone_endpoint,
+                a_late_gone_leaves_a_changed_endpoint_alone, resends, resending_begins_anew,
                 late_results_leave_a_resent_delivery_alone, refuses_to_resend,
                 brings_up_what_waits_for_a_deleted_endpoint,
                 brings_up_what_waits_for_a_deleted_application;

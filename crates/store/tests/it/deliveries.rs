@@ -117,6 +117,24 @@ pub(crate) async fn switches_off_a_gone_endpoint(store: &dyn Store) {
     assert!(routing.destinations[0].disabled);
 }
 
+pub(crate) async fn a_late_gone_leaves_a_changed_endpoint_alone(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let endpoint = scene.endpoint().await;
+    let key = scene.owned(endpoint).await;
+    let began_at = scene.now();
+    scene.later(SECOND);
+    scene.enable(endpoint, Enabled::Yes).await;
+    let mut finished = scene.finished(key, 1, Next::End(Ended::Gone));
+    finished.endpoint_gone_at = Some(began_at);
+    scene.record(finished).await;
+    assert_eq!(
+        scene.status(key).await,
+        Some(DeliveryStatus::Ended(Ended::Gone))
+    );
+    let routing = store.routing_of(scene.app).await.unwrap().unwrap();
+    assert!(!routing.destinations[0].disabled);
+}
+
 pub(crate) async fn resends(store: &dyn Store) {
     let scene = Scene::new(store).await;
     let endpoint = scene.endpoint().await;
