@@ -12,8 +12,6 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::test_ca::{Leaf, Speaks};
 
-/// Where the redirect points: the metadata service of common clouds.
-pub const METADATA_URL: &str = "http://169.254.169.254/latest/meta-data/";
 /// What one block of filler has.
 const BLOCK_BYTES: usize = 64 * 1024;
 /// The header of [`Hostility::HugeHeader`]: 100 MB.
@@ -53,7 +51,7 @@ pub enum Hostility {
     TwoLengths,
     /// Answers in something else than HTTP.
     Garbage,
-    /// Redirects to [`METADATA_URL`].
+    /// Redirects to the metadata service of common clouds.
     RedirectToMetadata,
     /// Ends in the middle of its ServerHello. Only over TLS.
     CutHandshake,

@@ -144,11 +144,6 @@ impl Leaf {
         let hash = digest::digest(&digest::SHA256, &self.spki_der);
         format!("sha256/{}", STANDARD.encode(hash))
     }
-
-    /// The certificate, as DER.
-    pub fn der(&self) -> Option<&CertificateDer<'static>> {
-        self.chain.first()
-    }
 }
 
 fn params(names: Vec<String>, validity: Validity) -> anyhow::Result<CertificateParams> {

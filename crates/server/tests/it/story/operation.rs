@@ -5,7 +5,8 @@ use std::time::Duration;
 use hookseal_testkit::api_client::{ApiClient, Whereabouts};
 use hookseal_testkit::reply::Reply;
 use hookseal_testkit::wait::until;
-use hookseal_testkit::world::Standing;
+use hookseal_testkit::world::{ORGANISATION, Standing, string_at};
+use serde_json::json;
 
 use crate::support::world;
 
@@ -65,5 +66,26 @@ async fn the_admin_listener_counts_what_happens() -> anyhow::Result<()> {
     for page in ["/health/live", "/health/ready"] {
         admin.get(page).await?.expect(204)?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_application_token_opens_its_own_application_only() -> anyhow::Result<()> {
+    let world = world().start().await?;
+    let other = world
+        .api
+        .post("/api/v1/app", &json!({"name": "Other"}))
+        .await?
+        .expect(201)?;
+    let other = string_at(&other, "id")?;
+    let token = world.server.token(ORGANISATION, Some(&world.app))?;
+    let consumer = world.api.with_token(Some(token));
+    consumer.get(&world.path("/endpoint")).await?.expect(200)?;
+    let foreign = consumer
+        .get(&format!("/api/v1/app/{other}/endpoint"))
+        .await?;
+    assert!([403, 404].contains(&foreign.status.as_u16()), "{foreign}");
+    let nobody = world.api.with_token(None);
+    nobody.get(&world.path("/endpoint")).await?.expect(401)?;
     Ok(())
 }
