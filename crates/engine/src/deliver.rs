@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::{debug, error, info};
 
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
@@ -42,7 +43,7 @@ struct Tried {
 /// What comes of looking a destination up.
 enum Found {
     Send(Arc<Prepared>),
-    Hold,
+    Hold(Arc<Prepared>),
     Deleted,
     Unreadable,
 }
@@ -75,7 +76,7 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job) {
     let job_bytes = job.payload_bytes();
     let tried = match find(shared, lane, &job).await {
         // Without a payload there is nothing to hold: it ends.
-        Found::Hold if job.payload.is_some() => {
+        Found::Hold(_) if job.payload.is_some() => {
             hold(shared, lane, &job).await;
             shared.lanes.left(lane, job_bytes);
             return;
@@ -85,7 +86,7 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job) {
             FailureKind::EndpointDeleted,
             "The endpoint was deleted",
         ),
-        Found::Hold => not_sent(shared, FailureKind::PayloadExpired, PAYLOAD_GONE),
+        Found::Hold(to) => not_sent_to(shared, &to, FailureKind::PayloadExpired, PAYLOAD_GONE),
         // By the schedule, like any failure: one unreadable row must not keep a worker busy.
         Found::Unreadable => not_sent(shared, FailureKind::Internal, UNREADABLE),
         Found::Send(to) => {
@@ -106,7 +107,7 @@ async fn find(shared: &Shared, lane: &Lane, job: &Job) -> Found {
             let endpoint = routes.as_ref().and_then(|r| r.endpoint(job.key.endpoint));
             match endpoint {
                 None => Found::Deleted,
-                Some(to) if to.destination.disabled => Found::Hold,
+                Some(to) if to.destination.disabled => Found::Hold(Arc::clone(to)),
                 Some(to) => Found::Send(Arc::clone(to)),
             }
         }
@@ -124,12 +125,14 @@ async fn find(shared: &Shared, lane: &Lane, job: &Job) -> Found {
 /// Signs and sends.
 async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
     let Some(body) = job.payload.clone() else {
-        return not_sent(shared, FailureKind::PayloadExpired, PAYLOAD_GONE);
+        return not_sent_to(shared, to, FailureKind::PayloadExpired, PAYLOAD_GONE);
     };
     let (id, began_at) = (shared.next_id(), shared.clock.now());
     let headers = match to.sign(job.key, began_at, &body) {
         Ok(headers) => headers,
-        Err(error) => return not_sent(shared, FailureKind::Internal, &error.to_string()),
+        Err(error) => {
+            return not_sent_to(shared, to, FailureKind::Internal, &error.to_string());
+        }
     };
     let request = DeliveryRequest {
         endpoint: job.key.endpoint,
@@ -162,6 +165,12 @@ async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
     }
 }
 
+fn not_sent_to(shared: &Shared, to: &Prepared, kind: FailureKind, reason: &str) -> Tried {
+    let mut tried = not_sent(shared, kind, reason);
+    to.destination.url.as_str().clone_into(&mut tried.facts.url);
+    tried
+}
+
 fn not_sent(shared: &Shared, kind: FailureKind, reason: &str) -> Tried {
     Tried {
         id: shared.next_id(),
@@ -169,6 +178,7 @@ fn not_sent(shared: &Shared, kind: FailureKind, reason: &str) -> Tried {
         reply: Reply::Failure(kind),
         duration: Duration::ZERO,
         facts: AttemptFacts {
+            response_body: Some(Bytes::new()),
             reason: Some(reason.to_owned()),
             ..AttemptFacts::default()
         },
