@@ -125,7 +125,12 @@ impl DataKey {
 
     /// Whether another is to take over, since it sealed very often in this process.
     pub(crate) fn is_worn_out(&self) -> bool {
-        self.uses.load(Ordering::Relaxed) >= USES_MAX
+        self.uses() >= USES_MAX
+    }
+
+    /// How often it sealed in this process.
+    pub(crate) fn uses(&self) -> u64 {
+        self.uses.load(Ordering::Relaxed)
     }
 
     /// Its version.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,10 @@ pub(super) const KEYS: &str =
 const INSERT: &str = "INSERT INTO data_key (slice, app, version, wrapped, made_at) \
     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
 
+/// A key that sealed more often than this is not forgotten while there are others: its uses would
+/// be counted from the beginning. Small beside the uses that a key is good for.
+const USES_FORGOTTEN_MAX: u64 = 1 << 20;
+
 /// How long a key seals before the next takes over.
 const LIFETIME: Duration = Duration::from_hours(30 * 24);
 
@@ -43,6 +48,8 @@ pub(super) struct AppKeys {
     keys: Vec<DataKey>,
     /// When the current one was made.
     made_at: Timestamp,
+    /// Whether a version was asked for that is not there: look again.
+    outdated: AtomicBool,
 }
 
 /// The keys, of which the current one is replaced first if it has sealed for long enough; `None`
@@ -102,7 +109,8 @@ impl Keyring {
 
     /// The keys, if they were used lately.
     pub(super) fn cached(&self, app: AppId) -> Option<Arc<AppKeys>> {
-        self.cache.read().get(&app).cloned()
+        let keys = self.cache.read().get(&app).cloned();
+        keys.filter(|keys| !keys.outdated.load(Ordering::Relaxed))
     }
 
     /// The keys; `None` if there is no such application.
@@ -117,10 +125,43 @@ impl Keyring {
         }
     }
 
-    /// The keys as they stand in the database now.
+    /// The keys as they stand in the database now. Those that know more are kept.
     fn reload(&self, connection: &Connection, app: AppId) -> Result<Option<Arc<AppKeys>>, Failure> {
-        // Held while reading, so that an older state never replaces a newer one.
+        let keys = self.read(connection, app)?;
         let mut cache = self.cache.write();
+        if let Some(known) = cache.get(&app)
+            && known.keys.len() >= keys.keys.len()
+        {
+            known.outdated.store(false, Ordering::Relaxed);
+            return Ok(Some(Arc::clone(known)));
+        }
+        if keys.keys.is_empty() {
+            return Ok(None);
+        }
+        if cache.len() >= APPLICATIONS_MAX {
+            forget_one(&mut cache);
+        }
+        let keys = Arc::new(keys);
+        cache.insert(app, Arc::clone(&keys));
+        Ok(Some(keys))
+    }
+
+    /// Keys that have this version, for a transaction that is open. What it sees is not kept: it may
+    /// be rolled back.
+    pub(super) fn within(
+        &self,
+        batch: &Batch<'_>,
+        app: AppId,
+        key_version: i64,
+    ) -> Result<Arc<AppKeys>, Failure> {
+        let cached = self.cached(app);
+        match cached.filter(|keys| keys.version(key_version).is_some()) {
+            Some(keys) => Ok(keys),
+            None => Ok(Arc::new(self.read(batch.connection, app)?)),
+        }
+    }
+
+    fn read(&self, connection: &Connection, app: AppId) -> Result<AppKeys, Failure> {
         let mut made_at = Timestamp::default();
         let of = [Slice::of(app).as_i64(), app.raw()];
         let keys = all(connection, KEYS, of, |row| {
@@ -129,16 +170,11 @@ impl Keyring {
             let key = self.master.data_key(app, version, &wrapped);
             Ok(key.map_err(unsealable("data_key.wrapped"))?)
         })?;
-        let known = cache.get(&app).map_or(0, |known| known.keys.len());
-        if keys.len() <= known {
-            return Ok(cache.get(&app).cloned());
-        }
-        let keys = Arc::new(AppKeys { keys, made_at });
-        if cache.len() >= APPLICATIONS_MAX {
-            cache.clear();
-        }
-        cache.insert(app, Arc::clone(&keys));
-        Ok(Some(keys))
+        Ok(AppKeys {
+            keys,
+            made_at,
+            outdated: AtomicBool::new(false),
+        })
     }
 
     /// The keys of an application whose rows are being read.
@@ -160,6 +196,15 @@ impl AppKeys {
         let current = self.keys.last()?;
         let old = now.since(self.made_at) >= LIFETIME;
         (old || current.is_worn_out()).then(|| current.version())
+    }
+
+    fn version(&self, version: i64) -> Option<&DataKey> {
+        self.keys.iter().find(|key| key.version() == version)
+    }
+
+    fn is_seldom_used(&self) -> bool {
+        let current = self.keys.last();
+        current.is_none_or(|key| key.uses() <= USES_FORGOTTEN_MAX)
     }
 
     /// Seals with the current key.
@@ -198,9 +243,19 @@ impl AppKeys {
         sealed: &[u8],
     ) -> Result<Vec<u8>, StoreError> {
         let what = name(place);
-        let key = self.keys.iter().find(|key| key.version() == key_version);
-        let key = key.ok_or(StoreError::Unsealable { what })?;
+        let Some(key) = self.version(key_version) else {
+            self.outdated.store(true, Ordering::Relaxed);
+            return Err(StoreError::Unsealable { what });
+        };
         key.open(place, sealed).map_err(unsealable(what))
+    }
+}
+
+fn forget_one(cache: &mut HashMap<AppId, Arc<AppKeys>>) {
+    let seldom = cache.iter().find(|(_, keys)| keys.is_seldom_used());
+    let one = seldom.or_else(|| cache.iter().next()).map(|(app, _)| *app);
+    if let Some(app) = one {
+        cache.remove(&app);
     }
 }
 
