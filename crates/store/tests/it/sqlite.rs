@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use hookseal_domain::delivery::{DeliveryKey, Ended, Next};
+use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Pending};
 use hookseal_domain::id::MessageId;
 use hookseal_domain::secret::Secret;
 use hookseal_store::Store;
@@ -20,8 +20,9 @@ use hookseal_store::reference::Reference;
 use hookseal_store::retention::RetentionPolicy;
 use hookseal_store::seal::MasterKey;
 use hookseal_store::sqlite::{OpenError, Schema, SqliteOptions, SqliteStore};
+use hookseal_store::work::PullLimit;
 
-use crate::scene::{PAYLOAD, Scene};
+use crate::scene::{MANY, PAYLOAD, Scene};
 
 pub(crate) struct Fresh {
     store: SqliteStore,
@@ -440,4 +441,88 @@ async fn forgetting_gives_space_back() {
     };
     while fresh.store.retain(now, policy).await.unwrap().more {}
     assert!(pragma("page_count") < 400, "{}", pragma("page_count"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_is_held_and_keeps_nobody_waiting() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let mut backlog = Vec::new();
+    for _ in 0..3 {
+        let message = scene.accept(DeliveryStart::Backlog, &[endpoint]).await;
+        backlog.push(DeliveryKey { message, endpoint });
+    }
+    let mut due = Vec::new();
+    for _ in 0..2 {
+        let key = scene.owned(endpoint).await;
+        let next = Next::Retry {
+            due: scene.now(),
+            step: 1,
+        };
+        scene.record(scene.finished(key, 1, next)).await;
+        due.push(key);
+    }
+    let path = fresh.directory.path().join("hookseal.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .execute_batch("PRAGMA ignore_check_constraints = ON")
+        .unwrap();
+    for (sql, key) in [
+        (
+            "UPDATE message SET payload = x'00' WHERE id = ?1",
+            backlog[0],
+        ),
+        (
+            "UPDATE message SET key_version = 9 WHERE id = ?1",
+            backlog[1],
+        ),
+        ("UPDATE pending SET trigger = 9 WHERE msg = ?1", due[0]),
+    ] {
+        let id = [key.message.raw()];
+        assert_eq!(connection.execute(sql, id).unwrap(), 1);
+    }
+    let one = PullLimit { rows: 1, ..MANY };
+    let pull = async || fresh.store.pull_backlog(scene.app, endpoint, one).await;
+    let pulled: Vec<_> = pull().await.unwrap().iter().map(|c| c.key).collect();
+    assert_eq!(pulled, backlog[2..], "the first that can be made");
+    let claimed = fresh.store.claim_due(scene.now(), one).await.unwrap();
+    let claimed: Vec<_> = claimed.deliveries.iter().map(|c| c.key).collect();
+    assert_eq!(claimed, due[1..]);
+
+    for key in [backlog[0], backlog[1], due[0]] {
+        let held = Some(DeliveryStatus::Pending(Pending::Held));
+        assert_eq!(scene.status(key).await, held);
+    }
+    assert_eq!(fresh.store.release_held(9).await.unwrap(), [], "for good");
+    assert_eq!(pull().await.unwrap(), []);
+    let none = fresh.store.claim_due(scene.now(), MANY).await.unwrap();
+    assert_eq!(none, Default::default());
+}
+
+#[tokio::test]
+async fn a_long_row_of_what_cannot_be_made_is_not_the_end_of_a_backlog() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    for _ in 0..9 {
+        scene.accept(DeliveryStart::Backlog, &[endpoint]).await;
+    }
+    let path = fresh.directory.path().join("hookseal.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let spoil = "UPDATE message SET payload = x'00'";
+    connection.execute(spoil, []).unwrap();
+    let last = scene.accept(DeliveryStart::Backlog, &[endpoint]).await;
+    let one = PullLimit { rows: 1, ..MANY };
+    let mut failed = 0;
+    let pulled = loop {
+        match fresh.store.pull_backlog(scene.app, endpoint, one).await {
+            Ok(pulled) => break pulled,
+            Err(StoreError::Unsealable { .. }) => failed += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(failed < 9, "it gets on");
+    };
+    assert_eq!(pulled.len(), 1);
+    assert_eq!(pulled[0].key.message, last);
 }
