@@ -7,6 +7,7 @@ use hookseal_testkit::reply::Reply;
 use hookseal_testkit::seed::Seed;
 use hookseal_testkit::wait::until_within;
 use hookseal_testkit::world::{Hook, World};
+use serde_json::json;
 
 use crate::support::load::Load;
 use crate::support::world;
@@ -81,6 +82,24 @@ async fn torture(world: &mut World, hooks: &[Hook], mut seed: Seed) -> anyhow::R
             acknowledged.len(),
             missing()
         );
+    }
+    for hook in hooks {
+        // Arrival alone would not show a delivery that nobody takes up again.
+        until_within(ARRIVES_WITHIN, "nothing is left unfinished", async || {
+            let messages = world.path(&format!("/endpoint/{}/msg", hook.id));
+            let (pending, sending) = (1, 3);
+            for status in [pending, sending] {
+                let page = world
+                    .api
+                    .get(&format!("{messages}?limit=1&status={status}"))
+                    .await?;
+                if page.expect(200)?["data"] != json!([]) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
+        .await?;
     }
     for hook in hooks {
         let (requests, arrived) = (hook.received().len(), arrived(hook).len());
