@@ -148,7 +148,7 @@ impl ServerProcess {
 
     /// A token for everything in an organisation, or for one of its applications.
     pub fn token(&self, org: &str, app: Option<&str>) -> anyhow::Result<String> {
-        let mut command = Command::new(&self.binary);
+        let mut command = unconfigured(&self.binary);
         command
             .args(["token", "--org", org, "--data-dir"])
             .arg(self.data_dir());
@@ -178,7 +178,7 @@ impl ServerProcess {
 
     fn spawn(&mut self) -> anyhow::Result<()> {
         let [listen, admin_listen] = free_addresses()?;
-        let mut command = Command::new(&self.binary);
+        let mut command = unconfigured(&self.binary);
         command
             .args(["serve", "--listen", &listen.to_string()])
             .args(["--admin-listen", &admin_listen.to_string()])
@@ -231,6 +231,17 @@ impl Drop for ServerProcess {
         // Its folder goes with it, so there is nothing to save; it may have ended already.
         let _ = self.kill();
     }
+}
+
+/// A command that whoever runs the tests has not configured by the environment.
+fn unconfigured(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HOOKSEAL_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Two addresses that were free a moment ago.
