@@ -75,7 +75,7 @@ impl Config {
         let config = Self::read(data_dir, &mut Reader::new(&layers, &mut errors));
         if let Some(config) = &config {
             config.server.check(&mut errors);
-            config.delivery.check(&mut errors);
+            config.delivery.check(&config.retention, &mut errors);
         }
         match config {
             Some(config) if errors.is_empty() => Ok(config),

@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 const LONG_STEP: Duration = Duration::from_secs(30 * 60);
 /// The default schedule: 10 attempts over three days.
 const DEFAULT_SECS: [u64; 9] = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
+/// How much of a step the jitter adds or takes away.
+const JITTER_MAX: f64 = 0.2;
 /// Longest single step: a week.
 const STEP_MAX: Duration = Duration::from_secs(7 * 86_400);
 
@@ -52,6 +54,12 @@ impl RetrySchedule {
     /// The delays.
     pub fn steps(&self) -> &[Duration] {
         &self.0
+    }
+
+    /// The longest time from the first attempt to the last, unless receivers ask for more with
+    /// `Retry-After`.
+    pub fn longest(&self) -> Duration {
+        self.0.iter().sum::<Duration>().mul_f64(1.0 + JITTER_MAX)
     }
 
     /// What happens after an attempt. `step` is the index of the delay that comes next in the
@@ -110,7 +118,7 @@ impl Jitter {
 
     /// The delay, up to a fifth shorter or longer, so that retries do not come in waves.
     fn apply(self, delay: Duration) -> Duration {
-        delay.mul_f64(0.2_f64.mul_add(self.0, 1.0))
+        delay.mul_f64(JITTER_MAX.mul_add(self.0, 1.0))
     }
 }
 
@@ -212,6 +220,12 @@ mod tests {
             let due = NOW.plus(Duration::from_secs_f64(secs));
             assert_eq!(next, Next::Retry { due, step: 1 });
         }
+    }
+
+    #[test]
+    fn the_default_schedule_takes_no_longer_than_four_days() {
+        let longest = RetrySchedule::default().longest();
+        assert_eq!(longest, Duration::from_secs(272_105).mul_f64(1.2));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use hookseal_store::retention::RetentionPolicy;
 
 use crate::config::byte_size::ByteSize;
 use crate::config::error::ConfigError;
+use crate::config::retention::RetentionSection;
 use crate::config::section::section;
 
 /// How we introduce ourselves to receivers.
@@ -43,9 +44,21 @@ section! {
 // === impl DeliverySection ===
 
 impl DeliverySection {
-    pub(super) fn check(&self, errors: &mut Vec<ConfigError>) {
-        if let Err(error) = RetrySchedule::try_new(self.retry_schedule.clone()) {
-            errors.push(ConfigError::unusable("delivery.retry_schedule", error));
+    pub(super) fn check(&self, retention: &RetentionSection, errors: &mut Vec<ConfigError>) {
+        let longest = match RetrySchedule::try_new(self.retry_schedule.clone()) {
+            Ok(schedule) => schedule.longest(),
+            Err(error) => {
+                errors.push(ConfigError::unusable("delivery.retry_schedule", error));
+                return;
+            }
+        };
+        if retention.history < longest {
+            let hours = longest.as_secs().div_ceil(3600);
+            let problem = format!(
+                "is shorter than the {hours}h that delivery.retry_schedule may take: messages \
+                 would be forgotten before they are delivered"
+            );
+            errors.push(ConfigError::unusable("retention.history", problem));
         }
     }
 

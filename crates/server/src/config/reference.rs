@@ -150,9 +150,14 @@ mod tests {
     fn every_bound_is_a_value_of_its_key() {
         for key in chapters().iter().flat_map(|chapter| chapter.keys) {
             for bound in key.range.iter().flat_map(|(min, max)| [min, max]) {
-                let text = format!("{}={bound}", key.path());
+                // The shortest history goes with a short schedule only.
+                let texts = [
+                    "delivery.retry_schedule=".to_owned(),
+                    format!("{}={bound}", key.path()),
+                ];
+                let set = texts.map(|text| text.parse::<Assignment>().unwrap());
                 let sources = Sources {
-                    set: vec![text.parse::<Assignment>().unwrap()],
+                    set: set.to_vec(),
                     ..Sources::default()
                 };
                 Config::load(PathBuf::from("data"), &sources).unwrap();

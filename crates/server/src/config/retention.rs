@@ -13,7 +13,8 @@ section! {
     /// What is forgotten, and when.
     pub struct RetentionSection in "retention" {
         /// Age at which messages are forgotten with their deliveries and attempts. Payloads go
-        /// earlier where the message says so (`payloadRetentionPeriod`).
+        /// earlier where the message says so (`payloadRetentionPeriod`). Must be longer than
+        /// `delivery.retry_schedule` may take.
         history: Duration = "90d", from "1h" to "3650d";
     }
 }

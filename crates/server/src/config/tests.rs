@@ -204,3 +204,14 @@ fn a_schedule_is_bounded() {
         .set(&format!("delivery.retry_schedule={long}"))
         .refused(&["delivery.retry_schedule: has 51 steps, at most 50 are allowed"]);
 }
+
+#[test]
+fn history_outlives_the_schedule() {
+    let kept = |hours: u32| Written::file("").set(&format!("retention.history={hours}h"));
+    kept(91).config();
+    kept(90).refused(&[
+        "retention.history: is shorter than the 91h that delivery.retry_schedule may take: \
+         messages would be forgotten before they are delivered",
+    ]);
+    kept(1).set("delivery.retry_schedule=5s,5m").config();
+}
