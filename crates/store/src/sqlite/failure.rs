@@ -15,6 +15,8 @@ pub(super) enum Failure {
     Sqlite(rusqlite::Error),
     /// By ourselves.
     Store(StoreError),
+    /// By SQLite, when what had failed was to be rolled back.
+    NotRolledBack(rusqlite::Error),
 }
 
 /// How far a failure reaches.
@@ -22,6 +24,8 @@ pub(super) enum Failure {
 pub(super) enum Reach {
     /// The operation that met it.
     Operation,
+    /// Everything that writes, for a moment.
+    Moment,
     /// Everything that writes, until an operator has made room.
     Disk,
     /// Nothing can be trusted any more.
@@ -33,11 +37,19 @@ pub(super) enum Reach {
 impl Failure {
     /// How far it reaches.
     pub(super) fn reach(&self) -> Reach {
-        let Self::Sqlite(error) = self else {
-            return Reach::Operation;
+        let error = match self {
+            Self::Sqlite(error) => error,
+            Self::Store(_) => return Reach::Operation,
+            Self::NotRolledBack(_) => return Reach::Process,
         };
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Reach::Disk,
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory
+                | ErrorCode::OperationInterrupted,
+            ) => Reach::Moment,
             Some(
                 ErrorCode::SystemIoFailure
                 | ErrorCode::DatabaseCorrupt
@@ -74,8 +86,14 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Store(error) => error,
+            Failure::NotRolledBack(error) => {
+                Self::Unavailable(format!("a transaction was not rolled back: {error}"))
+            }
             Failure::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => Self::DiskFull,
+                Some(
+                    ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory,
+                ) => Self::Overloaded,
                 Some(ErrorCode::OperationInterrupted) => {
                     Self::Unavailable("it took too long to find".to_owned())
                 }

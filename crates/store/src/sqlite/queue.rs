@@ -38,9 +38,14 @@ pub(super) trait Job: Send {
         0
     }
 
-    /// Whether it is kept and tried again while the disk is full.
-    fn outlasts_a_full_disk(&self) -> bool {
+    /// Whether it is a result: kept and tried again while nothing can be written.
+    fn is_kept(&self) -> bool {
         false
+    }
+
+    /// What a result leaves behind that can't be taken down, in a transaction of its own.
+    fn give_up(&mut self, _batch: &mut Batch<'_>) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Taking down an attempt and what follows from it. Fenced: a delivery that this node's epoch does
 //! not own, or that was taken again or resent since, keeps its state.
 
+use std::time::Duration;
+
 use rusqlite::params;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -17,6 +19,9 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::queue::Job;
 use crate::work::FinishedAttempt;
 
+/// How long a delivery rests whose result could not be taken down.
+const UNRECORDED_PAUSE: Duration = Duration::from_mins(1);
+
 const INSERT_ATTEMPT: &str = "INSERT INTO attempt (msg, id, slice, app, ep, number, trigger, \
     outcome, status_code, duration_ms, ended, key_version, facts) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING";
@@ -24,6 +29,8 @@ const END: &str = "DELETE FROM pending \
     WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5 AND claim = ?6";
 const RETRY: &str = "UPDATE pending SET state = 1, due = ?7, step = ?8, attempts = ?9, \
     owner = NULL, epoch = NULL \
+    WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5 AND claim = ?6";
+const PUT_OFF: &str = "UPDATE pending SET state = 1, due = ?7, owner = NULL, epoch = NULL \
     WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5 AND claim = ?6";
 const PUT_OUTCOME: &str = "INSERT OR REPLACE INTO outcome (slice, ep, msg, ended, attempts, at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -36,7 +43,14 @@ const SWITCH_OFF: &str = "UPDATE endpoint SET switched_off = 1, switched_off_at 
     AND deleted_at IS NULL AND switched_off IS NULL AND updated_at <= ?4";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 5] = [END, RETRY, MESSAGE_EXISTS, FORGET_ATTEMPT, SWITCH_OFF];
+pub(super) const STATEMENTS: [&str; 6] = [
+    END,
+    RETRY,
+    PUT_OFF,
+    MESSAGE_EXISTS,
+    FORGET_ATTEMPT,
+    SWITCH_OFF,
+];
 
 /// A result on its way to the disk.
 struct Taken {
@@ -94,7 +108,7 @@ impl Job for Taken {
                 message.id = %key.message,
                 endpoint.id = %key.endpoint,
                 error = %error,
-                "Lost the result of an attempt: it is made again after the next start"
+                "Lost the result of an attempt: the delivery is tried again"
             );
         }
     }
@@ -103,8 +117,14 @@ impl Job for Taken {
         self.bytes
     }
 
-    fn outlasts_a_full_disk(&self) -> bool {
+    fn is_kept(&self) -> bool {
         true
+    }
+
+    /// The delivery is made again, but later: whatever is wrong may be wrong again.
+    fn give_up(&mut self, batch: &mut Batch<'_>) -> Result<(), Failure> {
+        put_off(batch, &self.finished)?;
+        Ok(())
     }
 }
 
@@ -152,7 +172,7 @@ fn move_on(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> rusqlit
             if batch.execute(END, owned)? == 0 {
                 return Ok(false);
             }
-            let at = attempt.id.created_at().as_millis() + i64::from(attempt.duration_ms);
+            let at = ended_at(finished).as_millis();
             let row = params![slice, endpoint, message, ended.code(), attempt.number, at];
             batch.execute(PUT_OUTCOME, row)?;
             Ok(true)
@@ -172,6 +192,31 @@ fn move_on(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> rusqlit
             Ok(batch.execute(RETRY, row)? == 1)
         }
     }
+}
+
+fn put_off(batch: &Batch<'_>, finished: &FinishedAttempt) -> rusqlite::Result<usize> {
+    let attempt = &finished.attempt;
+    let later = ended_at(finished).plus(UNRECORDED_PAUSE);
+    let due = match finished.next {
+        Next::Retry { due, .. } => due.max(later),
+        Next::End(_) => later,
+    };
+    let row = params![
+        attempt.key.message.raw(),
+        attempt.key.endpoint.raw(),
+        Slice::of(finished.app).as_i64(),
+        batch.node,
+        batch.epoch,
+        finished.claim,
+        due.as_millis()
+    ];
+    batch.execute(PUT_OFF, row)
+}
+
+fn ended_at(finished: &FinishedAttempt) -> Timestamp {
+    let attempt = &finished.attempt;
+    let took = Duration::from_millis(attempt.duration_ms.into());
+    attempt.id.created_at().plus(took)
 }
 
 /// An attempt whose message was forgotten meanwhile has nothing to belong to.

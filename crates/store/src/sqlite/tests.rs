@@ -1,11 +1,14 @@
 //! The schema, the plans of its statements, and the writer when something breaks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, ffi};
 use tempfile::TempDir;
+use tokio::sync::OwnedSemaphorePermit;
 
 use hookseal_domain::secret::Secret;
 use hookseal_domain::time::Timestamp;
@@ -16,6 +19,7 @@ use crate::seal::MasterKey;
 use crate::sqlite::batch::Batch;
 use crate::sqlite::connection::Place;
 use crate::sqlite::failure::Failure;
+use crate::sqlite::queue::Job;
 use crate::sqlite::reader::Readers;
 use crate::sqlite::{
     SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries,
@@ -100,8 +104,8 @@ fn claims_use_the_index_made_for_them() {
         first(take_back),
         "SEARCH pending USING INDEX pending_owned (owner=?)"
     );
-    let [end, retry, ..] = record::STATEMENTS;
-    assert_eq!([first(end), first(retry)], [key, key]);
+    let [end, retry, put_off, ..] = record::STATEMENTS;
+    assert_eq!([end, retry, put_off].map(first), [key, key, key]);
 }
 
 #[test]
@@ -334,5 +338,129 @@ async fn a_panic_leaves_nobody_waiting() {
     };
     let (panicked, behind, ()) = both.await;
     assert!(panicked.is_err() && behind.is_err());
+    assert!(!store.failed().await.is_empty());
+}
+
+/// A result that fails with these codes first, one after the other, and takes down what happens.
+struct Trial {
+    fails: VecDeque<i32>,
+    gives_up: VecDeque<i32>,
+    story: Arc<Mutex<Vec<&'static str>>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Trial {
+    fn step(codes: &mut VecDeque<i32>) -> Result<(), Failure> {
+        codes.pop_front().map_or(Ok(()), |code| Err(broken(code)))
+    }
+}
+
+impl Job for Trial {
+    fn run(&mut self, _batch: &mut Batch<'_>) -> Result<(), Failure> {
+        self.story.lock().push("run");
+        Self::step(&mut self.fails)
+    }
+
+    fn finish(self: Box<Self>, result: Result<(), StoreError>) {
+        let end = if result.is_ok() { "done" } else { "failed" };
+        self.story.lock().push(end);
+    }
+
+    fn is_kept(&self) -> bool {
+        true
+    }
+
+    fn give_up(&mut self, _batch: &mut Batch<'_>) -> Result<(), Failure> {
+        self.story.lock().push("give up");
+        Self::step(&mut self.gives_up)
+    }
+}
+
+/// What happens to a result that fails thus, until all results so far are durable.
+async fn story(fails: &[i32], gives_up: &[i32]) -> Vec<&'static str> {
+    let (store, _directory) = store().await;
+    let (fails, gives_up) = (
+        fails.iter().copied().collect(),
+        gives_up.iter().copied().collect(),
+    );
+    let story = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&story);
+    let trial = |room| -> Box<dyn Job> {
+        Box::new(Trial {
+            fails,
+            gives_up,
+            story: told,
+            _room: room,
+        })
+    };
+    store.writer.record(1, trial).await.unwrap();
+    store.flush().await.unwrap();
+    let story = story.lock().clone();
+    story
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_outlasts_what_passes() {
+    for code in [
+        ffi::SQLITE_BUSY,
+        ffi::SQLITE_LOCKED,
+        ffi::SQLITE_NOMEM,
+        ffi::SQLITE_FULL,
+    ] {
+        assert_eq!(story(&[code], &[]).await, ["run", "run", "done"], "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_that_can_not_be_taken_down_is_given_up_and_kept_until_it_is() {
+    let refused = ffi::SQLITE_CONSTRAINT;
+    // With the flush, then alone.
+    let fails = [refused, refused];
+    let given_up = ["run", "run", "give up", "failed"];
+    assert_eq!(story(&fails, &[]).await, given_up);
+    for code in [refused, ffi::SQLITE_BUSY] {
+        let story = story(&fails, &[code]).await;
+        assert_eq!(story[..3], given_up[..3]);
+        assert_eq!(story[3..], ["run", "done"], "kept after {code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_database_fails_the_others_at_once() {
+    let (store, _directory) = store().await;
+    let release = busy(&store).await;
+    let busy = |_: &mut Batch<'_>| -> Result<Result<(), StoreError>, Failure> {
+        Err(broken(ffi::SQLITE_BUSY))
+    };
+    let other = |_: &mut Batch<'_>| Ok(Ok(()));
+    let both = async {
+        let busy = store.writer.change(busy);
+        let other = store.writer.change::<_, (), StoreError>(other);
+        tokio::join!(busy, other, async { drop(release) })
+    };
+    let (busy, other, ()) = both.await;
+    for refused in [busy, other] {
+        assert!(
+            matches!(refused, Err(StoreError::Overloaded)),
+            "{refused:?}"
+        );
+    }
+    store.health().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_rolled_back_is_the_end() {
+    let (store, _directory) = store().await;
+    let work = |_: &mut Batch<'_>| -> Result<Result<(), StoreError>, Failure> {
+        let Failure::Sqlite(error) = broken(ffi::SQLITE_NOMEM) else {
+            panic!("it is SQLite's");
+        };
+        Err(Failure::NotRolledBack(error))
+    };
+    let failed = store.writer.change(work).await;
+    assert!(
+        matches!(failed, Err(StoreError::Unavailable(_))),
+        "{failed:?}"
+    );
     assert!(!store.failed().await.is_empty());
 }

@@ -15,8 +15,8 @@ use crate::sqlite::failure::{Failure, Reach};
 use crate::sqlite::fatal::{Fatal, PanicGuard};
 use crate::sqlite::queue::{Job, Queue, closed};
 
-/// How long results wait until a full disk is tried again.
-const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+/// How long results wait until they are tried again.
+const KEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Results that are tried again in one transaction: few, since fewer fit sooner.
 const RETRIED_TOGETHER: usize = 64;
 
@@ -34,7 +34,7 @@ struct Thread {
     queue: Arc<Queue>,
     progress: Arc<Progress>,
     fatal: Fatal,
-    /// Results that wait for room on the disk.
+    /// Results that wait until something can be written again.
     kept: Vec<Box<dyn Job>>,
 }
 
@@ -167,17 +167,11 @@ impl Thread {
     fn run(mut self) {
         let _guard = PanicGuard(self.fatal.clone());
         loop {
-            let pause = (!self.kept.is_empty()).then_some(FULL_DISK_PAUSE);
+            let pause = (!self.kept.is_empty()).then_some(KEPT_PAUSE);
             let taken = self.queue.take(pause);
             let last = taken.is_none();
             self.retry_kept();
-            let mut jobs = taken.unwrap_or_default();
-            if !self.kept.is_empty() {
-                // Results stay in order.
-                let (kept, rest) = jobs.into_iter().partition(|j| j.outlasts_a_full_disk());
-                self.kept.extend::<Vec<_>>(kept);
-                jobs = rest;
-            }
+            let jobs = self.behind_kept(taken.unwrap_or_default());
             self.commit(jobs);
             if self.fatal.check().is_err() || last {
                 break;
@@ -188,7 +182,7 @@ impl Thread {
         }
     }
 
-    /// Tries again what waits for room on the disk, in order, as far as that goes.
+    /// Tries kept results again, in order, as far as that goes.
     fn retry_kept(&mut self) {
         let mut waiting = std::mem::take(&mut self.kept);
         while !waiting.is_empty() && self.kept.is_empty() {
@@ -199,12 +193,28 @@ impl Thread {
         self.kept.append(&mut waiting);
     }
 
+    /// Keeps results, which stay in order, behind those that are kept already; gives the others back.
+    fn behind_kept(&mut self, jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        if self.kept.is_empty() {
+            return jobs;
+        }
+        self.keep_results(jobs)
+    }
+
+    /// Keeps results; gives the others back.
+    fn keep_results(&mut self, jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        let (kept, rest): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.is_kept());
+        self.kept.extend(kept);
+        rest
+    }
+
     /// Makes jobs durable, all together if that works.
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         if jobs.is_empty() {
             return;
         }
-        let Err(failure) = self.transact(&mut jobs) else {
+        let all = |batch: &mut Batch<'_>| jobs.iter_mut().try_for_each(|job| job.run(batch));
+        let Err(failure) = self.transact(all) else {
             self.progress.committed();
             jobs.into_iter().for_each(|job| job.finish(Ok(())));
             return;
@@ -213,14 +223,17 @@ impl Thread {
             Reach::Operation if jobs.len() > 1 => {
                 let rest = jobs.split_off(jobs.len() / 2);
                 self.commit(jobs);
+                let rest = self.behind_kept(rest);
                 self.commit(rest);
             }
-            Reach::Operation => finish(jobs, &failure.into()),
+            Reach::Operation => self.give_up(jobs, failure),
+            Reach::Moment => {
+                let rest = self.keep_results(jobs);
+                finish(rest, &failure.into());
+            }
             Reach::Disk => {
                 let all = jobs.len();
-                let (kept, mut rest): (Vec<_>, Vec<_>) =
-                    jobs.into_iter().partition(|j| j.outlasts_a_full_disk());
-                self.kept.extend(kept);
+                let mut rest = self.keep_results(jobs);
                 // A small job may still fit, and one that forgets makes room.
                 match rest.len() {
                     1 if all == 1 => finish(rest, &StoreError::DiskFull),
@@ -233,25 +246,46 @@ impl Thread {
                 }
             }
             Reach::Process => {
-                let error = StoreError::from(failure);
-                self.fatal.set(&error.to_string());
+                let error = self.end(failure);
                 finish(jobs, &error);
             }
         }
     }
 
-    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    /// Ends jobs that can't be done. A result is kept until what it leaves behind is durable.
+    fn give_up(&mut self, jobs: Vec<Box<dyn Job>>, failure: Failure) {
+        let error = StoreError::from(failure);
+        for mut job in jobs {
+            if job.is_kept()
+                && let Err(failure) = self.transact(|batch| job.give_up(batch))
+            {
+                if failure.reach() == Reach::Process {
+                    self.end(failure);
+                } else {
+                    tracing::error!(error = %error, "Could not take down a result; trying again");
+                    self.kept.push(job);
+                    continue;
+                }
+            }
+            job.finish(Err(error.clone()));
+        }
+    }
+
+    /// Takes down that nothing can be trusted any more.
+    fn end(&self, failure: Failure) -> StoreError {
+        let error = StoreError::from(failure);
+        self.fatal.set(&error.to_string());
+        error
+    }
+
+    fn transact(
+        &mut self,
+        work: impl FnOnce(&mut Batch<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         self.fatal.check()?;
         let mut batch = Batch::new(&self.connection, self.node, self.epoch);
         batch.execute("BEGIN IMMEDIATE", [])?;
-        let mut done = Ok(());
-        for job in jobs {
-            done = job.run(&mut batch);
-            if done.is_err() {
-                break;
-            }
-        }
-        let done = done.and_then(|()| Ok(batch.execute("COMMIT", [])?));
+        let done = work(&mut batch).and_then(|()| Ok(batch.execute("COMMIT", [])?));
         match done {
             Ok(_) => {
                 self.epoch = batch.epoch;
@@ -259,8 +293,10 @@ impl Thread {
             }
             Err(failure) => {
                 // SQLite has rolled back by itself after some failures.
-                if !self.connection.is_autocommit() {
-                    batch.execute("ROLLBACK", [])?;
+                if !self.connection.is_autocommit()
+                    && let Err(error) = batch.execute("ROLLBACK", [])
+                {
+                    return Err(Failure::NotRolledBack(error));
                 }
                 Err(failure)
             }
@@ -273,7 +309,7 @@ impl Thread {
         if let Err(failure) = crate::sqlite::checkpoint::checkpoint(&self.connection)
             && failure.reach() == Reach::Process
         {
-            self.fatal.set(&StoreError::from(failure).to_string());
+            self.end(failure);
         }
     }
 }
@@ -320,7 +356,7 @@ where
         self.bytes
     }
 
-    fn outlasts_a_full_disk(&self) -> bool {
+    fn is_kept(&self) -> bool {
         self.turn == Turn::BehindResults
     }
 }

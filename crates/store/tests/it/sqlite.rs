@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -525,4 +526,33 @@ async fn a_long_row_of_what_cannot_be_made_is_not_the_end_of_a_backlog() {
     };
     assert_eq!(pulled.len(), 1);
     assert_eq!(pulled[0].key.message, last);
+}
+
+#[tokio::test]
+async fn a_delivery_whose_result_is_refused_is_made_again_later() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let path = fresh.directory.path().join("hookseal.db");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON attempt \
+        BEGIN SELECT RAISE(ABORT, 'no'); END";
+    connection.execute_batch(refuse).unwrap();
+    let far = scene.now().plus(crate::scene::days(1));
+    let retry = Next::Retry { due: far, step: 1 };
+    let soon = scene.now().plus(Duration::from_secs(60));
+    let soon = soon.plus(Duration::from_millis(12));
+    for (next, due) in [(Next::End(Ended::Delivered), soon), (retry, far)] {
+        let key = scene.owned(endpoint).await;
+        scene.record(scene.finished(key, 1, next)).await;
+        let waits = Some(DeliveryStatus::Pending(Pending::Waiting { due }));
+        assert_eq!(scene.status(key).await, waits);
+        assert_eq!(scene.attempts(key.message).await, 0);
+    }
+    connection.execute_batch("DROP TRIGGER refuse").unwrap();
+    let claimed = fresh.store.claim_due(soon, MANY).await.unwrap().deliveries;
+    scene.took(&claimed);
+    scene.end(claimed[0].key, Ended::Delivered).await;
+    let delivered = Some(DeliveryStatus::Ended(Ended::Delivered));
+    assert_eq!(scene.status(claimed[0].key).await, delivered);
 }
