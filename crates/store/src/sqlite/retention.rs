@@ -31,7 +31,10 @@ const FORGET_PENDING: &str = "DELETE FROM pending WHERE msg = ?1 AND ep = ?2 AND
 const FORGET_MESSAGE: &str = "DELETE FROM message WHERE rowid = ?1";
 const FORGET_PAYLOAD: &str =
     "UPDATE message SET payload = NULL, expires_early = NULL WHERE rowid = ?1";
-const WALK_FROM: &str = "SELECT payload_rowid FROM retention_walk WHERE only_row = 1";
+/// From the beginning where rows are numbered from there again.
+const WALK_FROM: &str = "SELECT CASE \
+    WHEN payload_rowid <= (SELECT max(rowid) FROM message) THEN payload_rowid ELSE 0 END \
+    FROM retention_walk WHERE only_row = 1";
 const WALK: &str = "SELECT rowid, slice, id, payload_expires, \
     payload IS NOT NULL AND expires_early IS NULL FROM message \
     WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";

@@ -149,6 +149,27 @@ pub(crate) async fn forgets_payloads_of_a_long_history(store: &dyn Store) {
     assert_eq!(found.unwrap().payload, None);
 }
 
+/// The batch that forgets the last message has no room to see that it was the last.
+pub(crate) async fn forgets_payloads_after_a_full_batch(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let policy = RetentionPolicy {
+        history: days(365),
+        batch_rows: 1,
+    };
+    for _ in 0..2 {
+        scene.accept(DeliveryStart::Owned, &[]).await;
+    }
+    let now = scene.later(days(91));
+    assert_eq!(all(store, now, policy).await.payloads, 2);
+    let now = scene.later(days(365));
+    for _ in 0..2 {
+        assert_eq!(store.retain(now, policy).await.unwrap().messages, 1);
+    }
+    scene.accept(DeliveryStart::Owned, &[]).await;
+    let now = scene.later(days(91));
+    assert_eq!(all(store, now, policy).await.payloads, 1);
+}
+
 pub(crate) async fn forgets_unfinished_deliveries(store: &dyn Store) {
     let scene = Scene::new(store).await;
     let endpoint = scene.endpoint().await;
