@@ -5,13 +5,16 @@ use tracing_subscriber::EnvFilter;
 use crate::config::section::section;
 use crate::config::value::{Scalar, choice};
 
+/// The words that say how much is logged.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 section! {
     /// What is logged; the log goes to standard error.
     pub struct LogSection in "log" {
         /// How a line looks: `text` for people, `json` for machines.
         format: LogFormat = "text";
-        /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list of such with
-        /// modules, as in `info,hookseal_egress=debug`.
+        /// What is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`, or a list of such
+        /// with modules, as in `info,hookseal_egress=debug`.
         filter: LogFilter = "info";
     }
 }
@@ -41,9 +44,45 @@ impl LogFilter {
 }
 
 impl Scalar for LogFilter {
-    const FORM: &'static str = "a level such as info, or a list such as info,hookseal_egress=debug";
+    const FORM: &'static str = "off, error, warn, info, debug or trace, or a list with modules \
+                                such as info,hookseal_egress=debug";
 
     fn parse(text: &str) -> Option<Self> {
-        (!text.is_empty() && EnvFilter::try_new(text).is_ok()).then(|| Self(text.to_owned()))
+        let are_levels = text.split(',').all(|directive| {
+            let (_, level) = directive.rsplit_once('=').unwrap_or(("", directive));
+            LEVELS.iter().any(|word| word.eq_ignore_ascii_case(level))
+        });
+        (are_levels && EnvFilter::try_new(text).is_ok()).then(|| Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_alone_is_a_level() {
+        for good in [
+            "off",
+            "INFO",
+            "info,hookseal_egress=debug",
+            "warn,hookseal::auth=trace",
+            "hyper=off",
+        ] {
+            assert!(LogFilter::parse(good).is_some(), "{good}");
+        }
+        // The subscriber takes a word that it does not know for a module, and is silent.
+        for bad in [
+            "",
+            "inof",
+            "info,",
+            "info, debug",
+            "info,hookseal",
+            "hookseal=inof",
+            "info,hookseal=",
+            "=",
+        ] {
+            assert!(LogFilter::parse(bad).is_none(), "{bad}");
+        }
     }
 }
