@@ -76,6 +76,7 @@ impl Config {
         if let Some(config) = &config {
             config.server.check(&mut errors);
             config.delivery.check(&config.retention, &mut errors);
+            config.egress.check(&mut errors);
         }
         match config {
             Some(config) if errors.is_empty() => Ok(config),

@@ -41,6 +41,20 @@ section! {
 // === impl EgressSection ===
 
 impl EgressSection {
+    pub(super) fn check(&self, errors: &mut Vec<ConfigError>) {
+        for network in &self.allow_networks {
+            let meant = network.trunc();
+            if meant != *network {
+                let alone = IpNet::from(network.addr());
+                let problem = format!(
+                    "{network} names an address inside of a network; write {meant} for the whole \
+                     network, or {alone} for that address alone"
+                );
+                errors.push(ConfigError::unusable("egress.allow_networks", problem));
+            }
+        }
+    }
+
     /// Which addresses deliveries may go to.
     pub fn address_policy(&self) -> AddressPolicy {
         AddressPolicy {

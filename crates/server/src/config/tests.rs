@@ -215,3 +215,15 @@ fn history_outlives_the_schedule() {
     ]);
     kept(1).set("delivery.retry_schedule=5s,5m").config();
 }
+
+#[test]
+fn a_network_that_names_an_address_is_refused() {
+    Written::file("")
+        .set("egress.allow_networks=10.0.0.1/8,10.0.0.0/8,fd00::1/8,127.0.0.1/32")
+        .refused(&[
+            "egress.allow_networks: 10.0.0.1/8 names an address inside of a network; write \
+             10.0.0.0/8 for the whole network, or 10.0.0.1/32 for that address alone",
+            "egress.allow_networks: fd00::1/8 names an address inside of a network; write \
+             fd00::/8 for the whole network, or fd00::1/128 for that address alone",
+        ]);
+}
