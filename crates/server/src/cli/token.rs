@@ -27,7 +27,7 @@ pub(super) struct Args {
     app: Option<AppId>,
 
     /// How long it is valid, such as 30d; without it, for ever
-    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = validity)]
     expires: Option<Duration>,
 
     #[command(flatten)]
@@ -46,6 +46,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let token = jwt::mint(&secret, principal, now, ends_at).context("no token was made")?;
     println!("{}", token.expose());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tokens tell time in seconds.
+fn validity(text: &str) -> Result<Duration, String> {
+    let validity = config::duration(text)?;
+    if validity.as_secs() == 0 {
+        return Err("must be at least 1s".to_owned());
+    }
+    Ok(validity)
 }
 
 fn organisation(text: &str) -> Result<OrgId, &'static str> {

@@ -80,6 +80,7 @@ fn usage_errors_are_told_apart() {
         "token --org org_short",
         "token --org org_23rb8YdGqMT0qIzpgGwdXfHirMu --app app_short",
         "token --org org_23rb8YdGqMT0qIzpgGwdXfHirMu --expires soon",
+        "token --org org_23rb8YdGqMT0qIzpgGwdXfHirMu --expires 0s",
     ] {
         let ended = shell.run(arguments);
         assert_eq!(ended.code, Some(64), "{arguments}: {}", ended.err);
