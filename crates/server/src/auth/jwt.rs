@@ -143,6 +143,10 @@ impl Verifier {
     /// Checks the signature and reads the claims, but for their times.
     pub(crate) fn verify(&self, token: &str) -> Result<Verdict, AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Malformed)?;
+        // Extensions that the signer does not want to be ignored; we know none (RFC 7515 §4.1.11).
+        if header.crit.is_some() {
+            return Err(AuthError::Malformed);
+        }
         let (algorithm, key) = self
             .keys
             .iter()

@@ -137,6 +137,15 @@ fn other_keys_and_algorithms_are_refused() {
 }
 
 #[test]
+fn extensions_that_are_critical_are_refused() {
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["exp".to_owned()]);
+    let key = EncodingKey::from_secret(SECRET);
+    let token = jsonwebtoken::encode(&header, &json!({"sub": ORG}), &key).unwrap();
+    assert_eq!(auth().verify(&token, NOW), Err(AuthError::Malformed));
+}
+
+#[test]
 fn public_keys_verify_their_own_algorithm_only() {
     for (rcgen_algorithm, algorithm) in [
         (&rcgen::PKCS_ECDSA_P256_SHA256, Algorithm::ES256),
