@@ -393,10 +393,11 @@ async fn story(fails: &[i32], gives_up: &[i32]) -> Vec<&'static str> {
             _room: room,
         })
     };
+    let release = busy(&store).await;
     store.writer.record(1, trial).await.unwrap();
-    store.flush().await.unwrap();
-    let story = story.lock().clone();
-    story
+    let (flushed, ()) = tokio::join!(store.flush(), async { drop(release) });
+    flushed.unwrap();
+    story.lock().clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
