@@ -17,7 +17,8 @@ use crate::config::Config;
 use crate::config::store::StoreUrl;
 use crate::runtime::random::SystemRandom;
 
-/// Bytes of a made token secret: the output size of SHA-256 (RFC 7518 §3.2).
+/// Bytes of a made token secret, and fewest of a good one: the output size of SHA-256 (RFC 7518
+/// §3.2).
 const JWT_SECRET_BYTES: usize = 32;
 /// Longest key file that is read: far above the base64 of any key.
 const FILE_BYTES_MAX: u64 = 4096;
@@ -111,6 +112,16 @@ pub fn jwt_secret(config: &Config) -> Result<Secret<Vec<u8>>, KeyError> {
         return Err(KeyError::Malformed { path, expected });
     }
     Ok(Secret::new(text.expose().as_bytes().to_vec()))
+}
+
+/// What is wrong with a weak secret of tokens, and what to do about it.
+pub(crate) fn jwt_secret_weakness(secret: &Secret<Vec<u8>>) -> Option<String> {
+    (secret.expose().len() < JWT_SECRET_BYTES).then(|| {
+        format!(
+            "is shorter than {JWT_SECRET_BYTES} bytes, so that it can be guessed from a token; \
+             set a longer auth.jwt_secret and make new tokens"
+        )
+    })
 }
 
 /// Refuses a key file that group or others may read or write.
@@ -209,6 +220,7 @@ mod tests {
         master_key(&config).unwrap();
         let secret = jwt_secret(&config).unwrap();
         assert_eq!(secret.expose().len(), 44, "the base64 of 32 bytes");
+        assert_eq!(jwt_secret_weakness(&secret), None);
         assert_eq!(mode(&config.data_dir), 0o700);
         assert_eq!(mode(&config.master_key_file()), 0o600);
         assert_eq!(mode(&config.jwt_secret_file()), 0o600);
@@ -270,7 +282,9 @@ mod tests {
             ..Sources::default()
         };
         let config = Config::load(folder.path().join("data"), &sources).unwrap();
-        assert_eq!(jwt_secret(&config).unwrap().expose(), b"hush");
+        let secret = jwt_secret(&config).unwrap();
+        assert_eq!(secret.expose(), b"hush");
+        assert!(jwt_secret_weakness(&secret).is_some());
         assert!(!config.data_dir.exists());
     }
 }

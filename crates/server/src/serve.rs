@@ -182,9 +182,12 @@ fn prepare(config: &Config, clock: &Arc<dyn Clock>) -> Result<Prepared, StartErr
     else {
         return Err(ConfigErrors(errors).into());
     };
-    let shared_secret = Some(keys::jwt_secret(config)?);
+    let secret = keys::jwt_secret(config)?;
+    if let Some(weakness) = keys::jwt_secret_weakness(&secret) {
+        warn!("The token secret {weakness}");
+    }
     let auth = auth(&VerifyingKeys {
-        shared_secret,
+        shared_secret: Some(secret),
         public_key_pem,
     });
     Ok(Prepared {

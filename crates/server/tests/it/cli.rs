@@ -232,7 +232,7 @@ fn the_doctor_says_what_to_do() {
         "fail  master key data/master.key: the key file has mode 644, so that others can read it; \
          run chmod 600 data/master.key",
         "warn  token secret: is shorter than 32 bytes, so that it can be guessed from a token; set \
-         a longer auth.jwt_secret",
+         a longer auth.jwt_secret and make new tokens",
         "fail  server.tls_cert: a.pem: cannot be read: No such file or directory (os error 2)",
     ] {
         assert!(
@@ -261,7 +261,8 @@ fn the_doctor_says_what_to_do() {
 
 #[tokio::test]
 async fn a_server_refuses_what_it_can_not_share_or_open() {
-    let settings = vec!["log.format=json".to_owned()];
+    let settings = ["log.format=json", "auth.jwt_secret=hush"];
+    let settings = settings.map(str::to_owned).to_vec();
     let mut server = ServerProcess::start(binary(), settings).await.unwrap();
     let data = server.data_dir();
     let again = || {
@@ -286,6 +287,10 @@ async fn a_server_refuses_what_it_can_not_share_or_open() {
         );
     }
     assert!(server.log().contains("Got SIGTERM"), "{}", server.log());
+
+    let weak = server.log().matches("set a longer auth.jwt_secret").count();
+    assert_eq!(weak, 1, "{}", server.log());
+    assert!(!server.log().contains("hush"), "{}", server.log());
 
     fs::remove_file(data.join("master.key")).unwrap();
     let ended = again();

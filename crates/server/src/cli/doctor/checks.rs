@@ -27,8 +27,6 @@ const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(60);
 const FREE_BYTES_MIN: u64 = 256 << 20;
 /// Free disk below which somebody should make room.
 const FREE_BYTES_LOW: u64 = 2 << 30;
-/// A token secret that is shorter can be guessed from a token (RFC 7518 §3.2).
-const JWT_SECRET_BYTES_MIN: usize = 32;
 /// How long before its end a certificate is told of.
 const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
 
@@ -55,6 +53,11 @@ pub(super) fn all(config: &Config, now: Timestamp) -> Vec<Finding> {
             is_running,
         ),
     ]
+}
+
+/// An error with its causes.
+fn whole(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
 }
 
 fn data_dir(path: &Path) -> Finding {
@@ -103,7 +106,7 @@ fn master_key(config: &Config) -> Finding {
             "master key {}: can be used; keep a copy apart from the database's",
             path.display()
         )),
-        Err(error) => Finding::Fail(format!("master key {error}")),
+        Err(error) => Finding::Fail(format!("master key {}", whole(error))),
     }
 }
 
@@ -116,12 +119,11 @@ fn jwt_secret(config: &Config) -> Finding {
         ));
     }
     match keys::jwt_secret(config) {
-        Ok(secret) if secret.expose().len() < JWT_SECRET_BYTES_MIN => Finding::Warn(format!(
-            "token secret: is shorter than {JWT_SECRET_BYTES_MIN} bytes, so that it can be guessed \
-             from a token; set a longer auth.jwt_secret"
-        )),
-        Ok(_) => Finding::Ok("token secret: can be used".to_owned()),
-        Err(error) => Finding::Fail(format!("token secret {error}")),
+        Ok(secret) => match keys::jwt_secret_weakness(&secret) {
+            Some(weakness) => Finding::Warn(format!("token secret: {weakness}")),
+            None => Finding::Ok("token secret: can be used".to_owned()),
+        },
+        Err(error) => Finding::Fail(format!("token secret {}", whole(error))),
     }
 }
 
@@ -198,7 +200,7 @@ fn store(config: &Config, path: &Path) -> Store {
     }
     let schema = match SqliteStore::check(path) {
         Ok(schema) => schema,
-        Err(error) => return Store::Broken(format!("{:#}", anyhow::Error::from(error))),
+        Err(error) => return Store::Broken(whole(error)),
     };
     if schema.current != schema.wanted {
         return Store::Old {
@@ -212,7 +214,7 @@ fn store(config: &Config, path: &Path) -> Store {
     match SqliteStore::open(SqliteOptions::new(PathBuf::from(path)), key) {
         Ok(_) => Store::UpToDate(schema.current),
         Err(OpenError::InUse) => Store::InUse,
-        Err(error) => Store::Broken(format!("{:#}", anyhow::Error::from(error))),
+        Err(error) => Store::Broken(whole(error)),
     }
 }
 
@@ -248,7 +250,7 @@ fn tls(config: &Config, now: Timestamp) -> Finding {
             Ok(()) => Finding::Ok(format!(
                 "TLS of the API: certificate and key match, until {ends_at}"
             )),
-            Err(error) => Finding::Warn(format!("TLS of the API: {error}")),
+            Err(error) => Finding::Warn(format!("TLS of the API: {}", whole(error))),
         },
     }
 }
