@@ -267,3 +267,68 @@ fn name(place: Place) -> &'static str {
         Place::SigningKeySecret { .. } => "signing_key.secret",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use hookseal_domain::id::AppId;
+    use hookseal_domain::secret::Secret;
+    use hookseal_domain::time::Timestamp;
+
+    use super::{APPLICATIONS_MAX, Keyring, insert};
+    use crate::seal::{MasterKey, Place};
+    use crate::sqlite::batch::Batch;
+    use crate::sqlite::migrate;
+
+    const PLACE: Place = Place::MessagePayload { message: 1 };
+
+    fn keyring() -> (Keyring, Connection) {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::migrate(&mut connection).unwrap();
+        let master = MasterKey::new(&Secret::new([7; 32])).unwrap();
+        (Keyring::new(master), connection)
+    }
+
+    fn make(keyring: &Keyring, connection: &Connection, app: AppId, version: i64) {
+        let wrapped = keyring.make(app, version).unwrap();
+        let batch = Batch::new(connection, 0, 1);
+        insert(&batch, app, version, &wrapped, Timestamp::default()).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_version_makes_the_keys_be_read_again() {
+        let (keyring, connection) = keyring();
+        let app = AppId::from_raw(1);
+        assert!(keyring.load(&connection, app).unwrap().is_none());
+        make(&keyring, &connection, app, 1);
+        let old = keyring.load(&connection, app).unwrap().unwrap();
+        make(&keyring, &connection, app, 2);
+        let batch = Batch::new(&connection, 0, 1);
+        let sealed = keyring.within(&batch, app, 2).unwrap();
+        let sealed = sealed.seal(PLACE, b"it").unwrap();
+        assert_eq!(sealed.key_version, 2);
+        let cached = keyring.cached(app).unwrap();
+        assert_eq!(cached.keys.len(), 1, "an open transaction leaves no trace");
+
+        assert!(old.open(PLACE, 2, &sealed.bytes).is_err());
+        let new = keyring.load(&connection, app).unwrap().unwrap();
+        assert_eq!(new.open(PLACE, 2, &sealed.bytes).unwrap(), "it");
+        assert!(new.open(PLACE, 3, &sealed.bytes).is_err());
+        let same = keyring.load(&connection, app).unwrap().unwrap();
+        assert!(std::sync::Arc::ptr_eq(&same, &new), "its uses are kept");
+        assert!(keyring.cached(app).is_some());
+    }
+
+    #[test]
+    fn one_application_too_many_is_forgotten_alone() {
+        let (keyring, connection) = keyring();
+        for number in 0..APPLICATIONS_MAX + 3 {
+            let app = AppId::from_raw(i64::try_from(number).unwrap());
+            make(&keyring, &connection, app, 1);
+            keyring.load(&connection, app).unwrap().unwrap();
+            assert!(keyring.cached(app).is_some());
+        }
+        assert_eq!(keyring.cache.read().len(), APPLICATIONS_MAX);
+    }
+}
