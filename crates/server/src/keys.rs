@@ -29,7 +29,7 @@ const MODE_OF_OTHERS: u32 = 0o077;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The data directory can't be made.
-    #[error("{}: the data directory can't be made: {source}", path.display())]
+    #[error("{}: the data directory can't be made", path.display())]
     DataDir {
         /// Which.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum KeyError {
         source: io::Error,
     },
     /// The file can't be read or made.
-    #[error("{}: the key file can't be read or made: {source}", path.display())]
+    #[error("{}: the key file can't be read or made", path.display())]
     File {
         /// Which.
         path: PathBuf,

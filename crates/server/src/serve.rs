@@ -66,7 +66,7 @@ pub enum StartError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A port can't be had.
-    #[error("{key}: can't listen on {address}: {source}")]
+    #[error("{key}: can't listen on {address}")]
     Bind {
         /// The key of the address.
         key: &'static str,

@@ -149,6 +149,17 @@ fn plaintext_on_an_open_address_is_refused() {
 }
 
 #[test]
+fn a_port_that_is_taken_is_told_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let ended = Shell::new().run(&format!("serve --listen {address}"));
+    assert_eq!(ended.code, Some(1));
+    let start = format!("error: server.listen: can't listen on {address}: ");
+    assert!(ended.err.starts_with(&start), "{}", ended.err);
+    assert_eq!(ended.err.matches("in use").count(), 1, "{}", ended.err);
+}
+
+#[test]
 fn a_token_stands_alone_on_standard_output() {
     let shell = Shell::new();
     let ended = shell.run(&format!("token --data-dir d --org {ORG}"));
