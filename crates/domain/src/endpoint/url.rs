@@ -43,6 +43,9 @@ impl EndpointUrl {
         if url.host().is_none() {
             return Err(Violation::new("value_error.url.host", "must have a host"));
         }
+        if url.port() == Some(0) {
+            return Err(Violation::new("value_error.url.port", "must not be 0"));
+        }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Violation::new(
                 "value_error.url.userinfo",
@@ -125,6 +128,7 @@ mod tests {
         check("example.com/hook", Err("value_error.url"));
         check("ftp://example.com", Err("value_error.url.scheme"));
         check("https://", Err("value_error.url"));
+        check("https://example.com:0/", Err("value_error.url.port"));
         check(
             "https://user:pw@example.com/",
             Err("value_error.url.userinfo"),

@@ -63,6 +63,7 @@ const RULES: &[(&str, &str)] = &[
         "value_error.url.userinfo",
         "The URL must not hold a user name or password; send credentials in a header.",
     ),
+    ("value_error.url.port", "The URL's port must not be 0."),
     (
         "value_error.url.fragment",
         "The URL must not have a fragment.",

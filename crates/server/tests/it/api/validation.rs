@@ -381,6 +381,8 @@ async fn plain_http_that_can_go_nowhere() {
     let answer = shop
         .ask("POST", &path, r#"{"url": "http://example.com"}"#)
         .await;
+    let port = ("value_error.url.port", "must not be 0");
+    check("https://example.com:0/hook", port.0, port.1).await;
     assert_eq!(
         answer.expect(422),
         json!({"detail": [violation(
