@@ -6,19 +6,23 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use parking_lot::Mutex;
 
 use crate::api::error::{ApiError, ErrorCode};
 
 /// Most tokens or addresses that are counted one by one; the next ones are refused until some have
 /// been quiet: 5 MiB of memory.
 const KEYS_MAX: usize = 65_536;
+
+/// Least time between two searches for quiet callers, which look at all of them.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often one caller may ask.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +37,7 @@ pub struct RateLimit {
 pub(crate) struct KeyedLimit<K: Clone + Eq + Hash> {
     limiter: DefaultKeyedRateLimiter<K>,
     clock: DefaultClock,
+    swept_at: Mutex<Option<Instant>>,
 }
 
 // === impl KeyedLimit ===
@@ -44,20 +49,33 @@ impl<K: Clone + Eq + Hash> KeyedLimit<K> {
         Self {
             limiter: RateLimiter::keyed(quota),
             clock: DefaultClock::default(),
+            swept_at: Mutex::new(None),
         }
     }
 
     /// Counts a request, or says when the next one may come.
     pub(crate) fn check(&self, caller: K) -> Result<(), ApiError> {
         if self.limiter.len() >= KEYS_MAX {
-            self.limiter.retain_recent();
+            if self.is_sweep_due(Instant::now()) {
+                self.limiter.retain_recent();
+            }
             if self.limiter.len() >= KEYS_MAX {
-                return Err(refusal(Duration::from_secs(1)));
+                return Err(refusal(SWEEP_INTERVAL));
             }
         }
         self.limiter
             .check_key(&caller)
             .map_err(|early| refusal(early.wait_time_from(self.clock.now())))
+    }
+
+    /// Whether the caller is to search for quiet callers now; nobody else is, for a while.
+    fn is_sweep_due(&self, now: Instant) -> bool {
+        let mut swept_at = self.swept_at.lock();
+        let is_due = swept_at.is_none_or(|at| now.duration_since(at) >= SWEEP_INTERVAL);
+        if is_due {
+            *swept_at = Some(now);
+        }
+        is_due
     }
 }
 
@@ -104,6 +122,23 @@ mod tests {
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "1");
         assert!(limit.check("b").is_ok());
+    }
+
+    #[test]
+    fn quiet_callers_are_searched_for_now_and_then() {
+        let limit = KeyedLimit::<u32>::new(RateLimit {
+            per_second: NonZeroU32::MIN,
+            burst: NonZeroU32::MIN,
+        });
+        let start = Instant::now();
+        let check = |millis: u64, expect: bool| {
+            let now = start + Duration::from_millis(millis);
+            assert_eq!(limit.is_sweep_due(now), expect, "{millis}");
+        };
+        check(0, true);
+        check(999, false);
+        check(1000, true);
+        check(1001, false);
     }
 
     #[test]
