@@ -12,6 +12,8 @@ use crate::api::wire::{At, StatusText, numbers, text};
 
 /// What stands for a response that was expunged.
 const EXPUNGED: &str = "EXPUNGED";
+/// What stands for the URL of an attempt that had none: the contract wants one.
+const NO_URL: &str = "about:blank";
 
 /// One try of a delivery.
 #[derive(Serialize, ToSchema)]
@@ -27,7 +29,8 @@ pub(crate) struct AttemptOut {
     /// Whom to.
     #[schema(value_type = text::EndpointId)]
     endpoint_id: String,
-    /// The URL as it was then.
+    /// The URL as it was then; `about:blank` where nothing was sent, since the endpoint was deleted
+    /// before.
     #[schema(value_type = text::Url)]
     url: String,
     /// When it began.
@@ -128,7 +131,7 @@ impl AttemptOut {
             id: attempt.id.to_string(),
             msg_id: attempt.key.message.to_string(),
             endpoint_id: attempt.key.endpoint.to_string(),
-            url: attempt.facts.url,
+            url: shown_url(attempt.facts.url),
             timestamp: At(attempt.id.created_at()),
             status: status.number(),
             status_text: status,
@@ -146,6 +149,13 @@ impl AttemptOut {
             connection: ConnectionOut::of(attempt.facts.connection),
         }
     }
+}
+
+fn shown_url(url: String) -> String {
+    if url.is_empty() {
+        return NO_URL.to_owned();
+    }
+    url
 }
 
 // === impl ConnectionOut ===
@@ -199,7 +209,7 @@ mod tests {
 
     #[test]
     fn all_that_was_seen_is_told() {
-        let attempt = Attempt {
+        let mut attempt = Attempt {
             id: AttemptId::from_raw(1),
             key: DeliveryKey {
                 message: MessageId::from_raw(2),
@@ -229,7 +239,8 @@ mod tests {
                 },
             },
         };
-        let out = serde_json::to_value(AttemptOut::of(attempt, Content::With)).unwrap();
+        let out = AttemptOut::of(attempt.clone(), Content::With);
+        let out = serde_json::to_value(out).unwrap();
         let ids = (&out["id"], &out["msgId"], &out["endpointId"]);
         let expect = json!({
             "id": ids.0, "msgId": ids.1, "endpointId": ids.2, "url": "https://example.com/",
@@ -249,5 +260,7 @@ mod tests {
             },
         });
         assert_eq!(out, expect);
+        attempt.facts.url.clear();
+        assert_eq!(AttemptOut::of(attempt, Content::With).url, "about:blank");
     }
 }
