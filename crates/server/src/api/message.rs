@@ -1,6 +1,7 @@
 //! `/api/v1/app/{app_id}/msg`: messages.
 
 mod body;
+mod payload;
 
 use axum::extract::State;
 use axum::http::StatusCode;

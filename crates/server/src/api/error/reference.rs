@@ -39,6 +39,10 @@ const RULES: &[(&str, &str)] = &[
         "The map has more entries than allowed.",
     ),
     (
+        "value_error.nesting",
+        "A payload has at most 100 levels: common parsers refuse deeper ones.",
+    ),
+    (
         "value_error.choice",
         "The value must be one of those that the reference lists.",
     ),

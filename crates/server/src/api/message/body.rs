@@ -31,7 +31,8 @@ use crate::api::check::{Fields, Items, Length, number};
 use crate::api::error::ApiError;
 use crate::api::error::violations::Violations;
 use crate::api::input::too_large;
-use crate::api::wire::{At, present, text};
+use crate::api::message::payload::check_payload;
+use crate::api::wire::{At, object, present, text};
 
 /// Days that a payload is kept where nothing else is asked for: the contract's 90.
 const RETENTION_DAYS: i64 = 90;
@@ -54,7 +55,7 @@ pub(crate) struct MessageIn<'a> {
     #[serde(borrow, default, deserialize_with = "borrowed")]
     #[schema(value_type = text::EventTypeName, required)]
     event_type: Option<Cow<'a, str>>,
-    /// What is delivered: these bytes exactly. Other name: `data`.
+    /// What is delivered: these bytes exactly, of at most 100 levels. Other name: `data`.
     #[serde(borrow, alias = "data", default, deserialize_with = "present")]
     #[schema(value_type = Object, required)]
     payload: Option<&'a RawValue>,
@@ -74,6 +75,8 @@ pub(crate) struct MessageIn<'a> {
     #[schema(minimum = 1, maximum = 2160)]
     payload_retention_hours: Option<i64>,
     /// Makes the application in the path if it does not exist.
+    #[serde(default, deserialize_with = "object")]
+    #[schema(value_type = Option<ApplicationIn>)]
     application: Option<ApplicationIn>,
     #[serde(borrow)]
     #[schema(ignore)]
@@ -154,7 +157,7 @@ impl<'a> MessageIn<'a> {
         let event_type =
             event_type.and_then(|text| fields.take("eventType", EventTypeName::parse(text)));
         let payload = fields.required("payload", self.payload);
-        let payload = payload.and_then(|given| fields.take("payload", check_object(given)));
+        let payload = payload.and_then(|given| fields.take("payload", check_payload(given)));
         let event_id = fields.optional("eventId", self.event_id.as_deref(), |text| {
             Uid::parse(text, MessageId::PREFIX)
         });
@@ -313,13 +316,6 @@ where
     #[derive(Deserialize)]
     struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
     Borrowed::deserialize(deserializer).map(|text| Some(text.0))
-}
-
-fn check_object(given: &RawValue) -> Result<&RawValue, Violation> {
-    if given.get().starts_with('{') {
-        return Ok(given);
-    }
-    Err(Violation::new("type_error", "must be a JSON object"))
 }
 
 /// The payload's bytes, on their own if they are few or little of the body.
