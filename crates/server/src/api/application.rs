@@ -88,7 +88,11 @@ async fn create(
     input: Input,
 ) -> Result<Response, ApiError> {
     let spec = input.read::<ApplicationIn>()?.spec()?;
-    let idempotency = input.idempotency(Principal::Organisation(org), api.engine.now());
+    let idempotency = input.idempotency(
+        Principal::Organisation(org),
+        api.engine.now(),
+        format_args!("app"),
+    );
     let uid = spec.uid.clone();
     let made = api.create_application(org, spec, idempotency).await;
     match (made, uid) {

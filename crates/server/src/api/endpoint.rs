@@ -77,7 +77,11 @@ async fn create(
     let checked = input
         .read::<EndpointIn>()?
         .check(&api.config.address_policy)?;
-    let idempotency = input.idempotency(own.principal, api.engine.now());
+    let idempotency = input.idempotency(
+        own.principal,
+        api.engine.now(),
+        format_args!("endpoint {}", own.id()),
+    );
     let made = api.create_endpoint(own.id(), checked, idempotency).await?;
     Ok(json(
         StatusCode::CREATED,

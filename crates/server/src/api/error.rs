@@ -75,7 +75,7 @@ error_codes! {
     EndpointDisabled "endpoint_disabled" CONFLICT;
     /// The body, or the payload in it, is larger than the server is configured to take.
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE;
-    /// The body is not `application/json`.
+    /// The body is not `application/json` in UTF-8, or has a content encoding.
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE;
     /// Too many requests with this token or from this address; `Retry-After` says when to go on.
     RateLimited "rate_limited" TOO_MANY_REQUESTS;

@@ -124,7 +124,11 @@ async fn create(
         created_at: now,
         updated_at: now,
     };
-    let idempotency = input.idempotency(Principal::Organisation(org), now);
+    let idempotency = input.idempotency(
+        Principal::Organisation(org),
+        now,
+        format_args!("event-type"),
+    );
     let made = api.engine.store().create_event_type(new, idempotency).await;
     let made = made
         .map_err(|error| ApiError::change(WHAT, error))?

@@ -98,7 +98,14 @@ async fn create(
     if let Some(spec) = message.application.take() {
         api.ensure_application(org, &app, spec).await?;
     }
-    let idempotency = input.idempotency(Principal::Organisation(org), api.engine.now());
+    let idempotency = match api.engine.routing(org, &app).await? {
+        Some(routing) => input.idempotency(
+            Principal::Organisation(org),
+            api.engine.now(),
+            format_args!("msg {}", routing.application.id),
+        ),
+        None => return Err(ApiError::not_found("the application")),
+    };
     let publish = message.publish(org, app, idempotency);
     let published = api.engine.publish(publish).await.map_err(refused)?;
     let out = message.accepted(published.id, content);

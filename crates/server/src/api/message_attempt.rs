@@ -159,7 +159,11 @@ async fn resend(
         message: own.message(&api, &message).await?.id,
         endpoint: own.endpoint(&api, &endpoint).await?.id,
     };
-    let idempotency = input.idempotency(own.principal, api.engine.now());
+    let idempotency = input.idempotency(
+        own.principal,
+        api.engine.now(),
+        format_args!("resend {} {}", key.message, key.endpoint),
+    );
     api.engine.resend(own.id(), key, idempotency).await?;
     Ok(json(StatusCode::ACCEPTED, &Empty {}))
 }

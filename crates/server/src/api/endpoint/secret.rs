@@ -92,7 +92,8 @@ async fn rotate(
         now,
         old_ends_at: now.plus(Duration::from_secs(rotation.grace_secs.into())),
     };
-    let idempotency = input.idempotency(own.principal, now);
+    let idempotency =
+        input.idempotency(own.principal, now, format_args!("rotate {app} {endpoint}"));
     api.change(WHAT, app, move |store| async move {
         store
             .rotate_signing_key(app, endpoint, new, idempotency)

@@ -63,11 +63,11 @@ const RULES: &[(&str, &str)] = &[
         "The URL must use `https` (or `http`, where the operator allows it).",
     ),
     ("value_error.url.host", "The URL must have a host."),
+    ("value_error.url.port", "The URL's port must not be 0."),
     (
         "value_error.url.userinfo",
         "The URL must not hold a user name or password; send credentials in a header.",
     ),
-    ("value_error.url.port", "The URL's port must not be 0."),
     (
         "value_error.url.fragment",
         "The URL must not have a fragment.",

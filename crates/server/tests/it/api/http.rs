@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::Request;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use hookseal::api::RateLimit;
 
@@ -108,6 +112,79 @@ async fn large_bodies_are_refused() {
         shop.ask("POST", "/app", huge).await.error(413),
         "payload_too_large"
     );
+}
+
+#[tokio::test]
+async fn who_sends_all_before_reading_finds_the_refusal() {
+    const BODY_BYTES: usize = 6_000_000;
+    let shop = Shop::open().await;
+    let serving = shop.listen().await;
+    let ask = async |headers: &str, body: &[u8]| {
+        let mut stream = TcpStream::connect(serving.address()).await.unwrap();
+        let token = shop.token();
+        let head = format!(
+            "POST /api/v1/app HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+             connection: close\r\n{headers}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("payload_too_large"), "{answer}");
+    };
+    let length = format!("content-length: {BODY_BYTES}");
+    ask(&length, &vec![b'x'; BODY_BYTES]).await;
+    let chunk = format!("{BODY_BYTES:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(BODY_BYTES));
+    ask("transfer-encoding: chunked", chunk.as_bytes()).await;
+    ask(&format!("{length}\r\nexpect: 100-continue"), b"").await;
+    serving.stop(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn bodies_are_plain_utf_8() {
+    let shop = Shop::open().await;
+    for (name, value) in [
+        ("content-type", "application/json; charset=iso-8859-1"),
+        ("content-encoding", "gzip"),
+    ] {
+        let request = Request::post("/api/v1/app")
+            .header("authorization", format!("Bearer {}", shop.token()))
+            .header(name, value)
+            .body(Body::from(r#"{"name": "n"}"#));
+        let answer = shop.send(request.unwrap()).await;
+        assert_eq!(answer.error(415), "unsupported_media_type", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn idempotency_keys_are_one_plain_text() {
+    let shop = Shop::open().await;
+    let long = [b'k'; 257];
+    for (keys, rule, msg) in [
+        (
+            &[&b"a"[..], b"b"][..],
+            "header.duplicate",
+            "must not be given twice",
+        ),
+        (
+            &["ü".as_bytes()],
+            "value_error.pattern",
+            "may only contain ASCII characters",
+        ),
+        (&[b""], "value_error.length", "must be 1 to 256 bytes"),
+        (&[&long], "value_error.length", "must be 1 to 256 bytes"),
+    ] {
+        let mut request =
+            request("POST", "/app").header("authorization", format!("Bearer {}", shop.token()));
+        for key in keys {
+            request = request.header("idempotency-key", *key);
+        }
+        let request = request.body(Body::from(r#"{"name": "n"}"#)).unwrap();
+        let expect =
+            json!({"detail": [{"loc": ["header", "idempotency-key"], "msg": msg, "type": rule}]});
+        assert_eq!(shop.send(request).await.expect(422), expect);
+    }
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ async fn a_key_belongs_to_a_path_and_a_token() {
     let (first, second) = (publish(&a).await, publish(&b).await);
     assert_ne!(first, second);
     assert_eq!(publish(&a).await, first);
+    assert_eq!(publish("a").await, first, "the same by its uid");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use hookseal::api::{ApiConfig, ApiContext, router};
 use hookseal::auth::Auth;
 use hookseal::auth::jwt::{VerifyingKeys, mint};
+use hookseal::listener::{Listener, ListenerConfig, Serving};
 use hookseal_domain::access::Principal;
 use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
 use hookseal_domain::delivery::retry::RetrySchedule;
@@ -113,6 +114,18 @@ impl Shop {
     pub(crate) fn advance(&self, by: Duration) {
         let mut now = self.clock.0.lock();
         *now = now.plus(by);
+    }
+
+    /// The same API behind a socket.
+    pub(crate) async fn listen(&self) -> Serving {
+        let config = ListenerConfig {
+            address: ([127, 0, 0, 1], 0).into(),
+            certificates: None,
+            connections_max: 16,
+            request_timeout: Duration::from_secs(60),
+        };
+        let listener = Listener::bind(config).await.unwrap();
+        listener.serve(self.router.clone())
     }
 
     /// Sends any request.

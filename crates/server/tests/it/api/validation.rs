@@ -81,10 +81,10 @@ const SECRET: (&str, &str) = (
     "value_error.secret",
     "must be whsec_ and the base64 of 24 to 75 bytes, or whsk_ and the base64 of an ed25519 key",
 );
-const NULL_TEXT: (&str, &str) = ("type_error", "invalid type: null, expected a string");
-const NULL_BOOL: (&str, &str) = ("type_error", "invalid type: null, expected a boolean");
-const NULL_MAP: (&str, &str) = ("type_error", "invalid type: null, expected a map");
-const NUMBER_TEXT: (&str, &str) = ("type_error", "invalid type: integer `5`, expected a string");
+const NULL_TEXT: (&str, &str) = ("type_error", "must be a string");
+const NULL_BOOL: (&str, &str) = ("type_error", "must be a boolean");
+const NULL_MAP: (&str, &str) = ("type_error", "must be a JSON object");
+const NUMBER_TEXT: (&str, &str) = ("type_error", "must be a string");
 
 #[tokio::test]
 async fn bodies_that_are_no_objects() {
@@ -124,6 +124,74 @@ async fn bodies_that_are_no_objects() {
             syntax,
             "{method} {path}"
         );
+    }
+}
+
+#[tokio::test]
+async fn values_of_the_wrong_type() {
+    let desk = Desk::open().await;
+    let check = async |request: (&str, &str), field: &str, value: Value, msg: &str| {
+        let mut body = json!({"name": "n", "url": "https://example.com", "eventType": "t"});
+        body[field] = value;
+        let loc = ["body", field];
+        desk.refuses(request, &body.to_string(), &loc, "type_error", msg)
+            .await;
+    };
+    let object = "must be a JSON object";
+    let (app, message, endpoint) = (
+        ("POST", "/app"),
+        ("POST", "/app/a/msg"),
+        ("POST", "/app/a/endpoint"),
+    );
+    for value in [json!("5"), json!(1.5), json!([])] {
+        check(app, "throttleRate", value, "must be an integer").await;
+    }
+    for value in [json!([]), json!("a"), json!(5)] {
+        check(app, "metadata", value, object).await;
+    }
+    check(app, "uid", json!({}), "must be a string").await;
+    check(endpoint, "disabled", json!("true"), "must be a boolean").await;
+    check(endpoint, "channels", json!("a"), "must be an array").await;
+    for value in [json!(["n", "u", 1, {}]), json!([]), json!("n"), json!(5)] {
+        check(message, "application", value, object).await;
+    }
+    for body in ["[]", "[1]", "5", "null", "\"a\""] {
+        for request in [app, message, endpoint] {
+            desk.refuses(request, body, &["body"], "type_error", object)
+                .await;
+        }
+    }
+    let body = r#"{"eventType": "t", "payload": {}, "application": {"name": 5}}"#;
+    let loc = ["body", "application", "name"];
+    desk.refuses(message, body, &loc, NUMBER_TEXT.0, NUMBER_TEXT.1)
+        .await;
+    let body = r#"{"name": "n", "throttleRate": 18446744073709551615}"#;
+    let (rule, msg) = ("value_error.number", "is too large a number");
+    desk.refuses(app, body, &["body", "throttleRate"], rule, msg)
+        .await;
+    let body = r#"{"eventType": "t", "payload": {}, "data": {}}"#;
+    let twice = "duplicate field `payload`";
+    desk.refuses(message, body, &["body"], "type_error", twice)
+        .await;
+}
+
+#[tokio::test]
+async fn payloads_of_bounded_depth() {
+    let desk = Desk::open().await;
+    let body = |lists: usize| {
+        let (open, close) = ("[".repeat(lists), "]".repeat(lists));
+        format!(r#"{{"eventType": "t", "payload": {{"a\ud800":{open}"[["{close}}}}}"#)
+    };
+    let answer = desk.shop.ask("POST", "/app/a/msg", body(99)).await;
+    assert_eq!(answer.status, 202);
+    let (rule, msg) = (
+        "value_error.nesting",
+        "must not be nested deeper than 100 levels",
+    );
+    for lists in [100, 10_000] {
+        let loc = ["body", "payload"];
+        desk.refuses(("POST", "/app/a/msg"), &body(lists), &loc, rule, msg)
+            .await;
     }
 }
 
@@ -313,6 +381,8 @@ async fn urls() {
         "must be an absolute URL (empty host)",
     )
     .await;
+    let port = ("value_error.url.port", "must not be 0");
+    check("https://example.com:0/hook", port.0, port.1).await;
     let long = format!("https://example.com/{}", "a".repeat(65_536));
     check(&long, "value_error.url", "must be at most 65536 bytes").await;
     check(
@@ -381,8 +451,6 @@ async fn plain_http_that_can_go_nowhere() {
     let answer = shop
         .ask("POST", &path, r#"{"url": "http://example.com"}"#)
         .await;
-    let port = ("value_error.url.port", "must not be 0");
-    check("https://example.com:0/hook", port.0, port.1).await;
     assert_eq!(
         answer.expect(422),
         json!({"detail": [violation(
