@@ -86,9 +86,24 @@ impl ApiContext {
         }
     }
 
+    /// Changes something of an application, which the errors call `what`, and makes it known.
+    async fn change<T, F, Change>(&self, what: &str, app: AppId, change: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<dyn Store>) -> Change + Send + 'static,
+        Change: Future<Output = Result<T, ChangeError>> + Send,
+    {
+        let changed = self.try_change(app, change).await?;
+        changed.map_err(|error| ApiError::change(what, error))
+    }
+
     /// Changes something of an application and makes it known. Goes on to its end even when the
     /// client stops waiting, so that nothing changes unknown.
-    async fn change<T, F, Change>(&self, what: &str, app: AppId, change: F) -> Result<T, ApiError>
+    async fn try_change<T, F, Change>(
+        &self,
+        app: AppId,
+        change: F,
+    ) -> Result<Result<T, ChangeError>, ApiError>
     where
         T: Send + 'static,
         F: FnOnce(Arc<dyn Store>) -> Change + Send + 'static,
@@ -100,9 +115,6 @@ impl ApiContext {
             engine.application_changed(app);
             changed
         });
-        match changing.await {
-            Ok(changed) => changed.map_err(|error| ApiError::change(what, error)),
-            Err(error) => Err(ApiError::internal(&error)),
-        }
+        changing.await.map_err(|error| ApiError::internal(&error))
     }
 }

@@ -12,13 +12,15 @@ use utoipa_axum::routes;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::limits::{KEY_GRACE_SECS_DEFAULT, KEY_GRACE_SECS_MAX};
 use hookseal_domain::signature::key::SigningKey;
+use hookseal_domain::violation::Violation;
 use hookseal_store::config::NewSigningKey;
+use hookseal_store::error::ChangeError;
 
 use crate::api::access::{Authorized, EndpointPath, OwnApplication};
 use crate::api::check::{Fields, number};
 use crate::api::endpoint::WHAT;
 use crate::api::error::violations::Violations;
-use crate::api::error::{ApiError, ErrorResponses};
+use crate::api::error::{ApiError, ErrorCode, ErrorResponses};
 use crate::api::input::Input;
 use crate::api::params::{EndpointParams, IdempotencyHeader};
 use crate::api::respond::ok;
@@ -73,7 +75,8 @@ async fn get(
 /// Makes another signing key the current one.
 ///
 /// Until the grace period ends, deliveries are signed with both. Repeated with the same
-/// `idempotency-key`, the answer is the current key, which may have been rotated since.
+/// `idempotency-key`, the answer is the current key, which may have been rotated since; a rotation
+/// to the key that is current already is taken for such a repetition, and refused without one.
 #[utoipa::path(post, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
     operation_id = "v1.endpoint.rotate-secret", tag = "Endpoint",
     params(EndpointParams, IdempotencyHeader), request_body = EndpointSecretRotateIn,
@@ -87,6 +90,16 @@ async fn rotate(
     let rotation = input.read::<EndpointSecretRotateIn>()?.check()?;
     let (app, now) = (own.id(), api.engine.now());
     let endpoint = own.endpoint(&api, &named).await?.id;
+    let _turn = api.turns.of(app).await;
+    if let Some(given) = &rotation.key
+        && api.is_current(app, endpoint, given).await?
+    {
+        if input.is_repeatable() {
+            return api.current_key(app, endpoint).await;
+        }
+        let violation = Violation::new("value_error.secret", "is the current key already");
+        return Err(Violations::one(&["body", "key"], &violation).into());
+    }
     let new = NewSigningKey {
         key: rotation.key.map_or_else(|| api.new_signing_key(), Ok)?,
         now,
@@ -94,16 +107,27 @@ async fn rotate(
     };
     let idempotency =
         input.idempotency(own.principal, now, format_args!("rotate {app} {endpoint}"));
-    api.change(WHAT, app, move |store| async move {
+    let rotating = api.try_change(app, move |store| async move {
         store
             .rotate_signing_key(app, endpoint, new, idempotency)
             .await
-    })
-    .await?;
+    });
+    rotating.await?.map_err(refused)?;
     api.current_key(app, endpoint).await
 }
 
 impl ApiContext {
+    async fn is_current(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        given: &SigningKey,
+    ) -> Result<bool, ApiError> {
+        let store = self.engine.store();
+        let current = store.current_signing_key(app, endpoint).await?;
+        Ok(current.is_some_and(|current| current.matches(given)))
+    }
+
     async fn current_key(&self, app: AppId, endpoint: EndpointId) -> Result<Response, ApiError> {
         let key = self
             .engine
@@ -115,6 +139,19 @@ impl ApiContext {
         Ok(ok(&EndpointSecretOut {
             key: text.expose().clone(),
         }))
+    }
+}
+
+fn refused(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::TooMany { max } => ApiError::new(
+            ErrorCode::LimitReached,
+            format!(
+                "there are {max} signing keys already, which is the limit; all but the current one \
+                 end after their grace period"
+            ),
+        ),
+        other => ApiError::change(WHAT, other),
     }
 }
 

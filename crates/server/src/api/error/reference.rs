@@ -82,7 +82,7 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "value_error.secret",
-        "The signing key must be `whsec_` and the base64 of 24 to 75 bytes, or `whsk_` and the base64 of an ed25519 key.",
+        "The signing key must be `whsec_` and the base64 of 24 to 75 bytes, or `whsk_` and the base64 of an ed25519 key; a rotation needs another one than the current.",
     ),
     (
         "value_error.park_on",

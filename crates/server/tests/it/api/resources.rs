@@ -244,6 +244,22 @@ async fn keys_rotate() {
         third,
         json!({"key": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
     );
+
+    let violation = json!({"loc": ["body", "key"], "msg": "is the current key already",
+        "type": "value_error.secret"});
+    let again = shop.ask("POST", &rotate, given).await;
+    assert_eq!(again.expect(422), json!({"detail": [violation]}));
+    let repeated = shop.ask_once("k", &rotate, given).await;
+    assert_eq!(repeated.expect(200), third);
+    for _ in 1..5 {
+        shop.ask("POST", &rotate, "{}").await.expect(200);
+    }
+    let full = shop.ask("POST", &rotate, "{}").await.expect(409);
+    assert_eq!(
+        full,
+        json!({"code": "limit_reached", "detail": "there are 5 signing keys already, which is the \
+            limit; all but the current one end after their grace period"})
+    );
 }
 
 #[tokio::test]
