@@ -58,11 +58,11 @@ pub(crate) fn pull_if_room(shared: &Arc<Shared>, lane: &Arc<Lane>) {
 }
 
 async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
-    let (more, at_once) = match shared
+    let claimed = shared
         .store
         .pull_backlog(lane.app, lane.endpoint, limit)
-        .await
-    {
+        .await;
+    match claimed {
         Ok(claimed) => {
             let more = !claimed.is_empty();
             let mut refused = Vec::new();
@@ -71,10 +71,14 @@ async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
                     refused.push((lane.app, job.key));
                 }
             }
-            // What found no room is tried again when an attempt has ended, not at once.
-            let at_once = refused.is_empty();
+            let all_in = refused.is_empty();
             give_back(&shared, refused).await;
-            (more, at_once)
+            shared.lanes.end_pull(&lane, more);
+            // What found no room is read again when an attempt ends; at once only if the last one
+            // ended meanwhile.
+            if all_in || shared.lanes.takes_anything(&lane) {
+                pull_if_room(&shared, &lane);
+            }
         }
         Err(error) => {
             error!(
@@ -82,12 +86,8 @@ async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
                 error = %error,
                 "Could not read the backlog of endpoint {}", lane.endpoint
             );
-            (true, false)
+            shared.lanes.end_pull(&lane, true);
         }
-    };
-    shared.lanes.end_pull(&lane, more);
-    if at_once {
-        pull_if_room(&shared, &lane);
     }
 }
 

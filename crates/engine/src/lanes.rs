@@ -121,6 +121,11 @@ impl Lanes {
         state.backlog |= more;
     }
 
+    /// Whether a lane holds nothing and gets a place for whatever comes.
+    pub(crate) fn takes_anything(&self, lane: &Lane) -> bool {
+        self.free_bytes() > 0 && lane.state.lock().places == 0
+    }
+
     /// Lanes that have a backlog and nobody reading it.
     pub(crate) fn with_backlog(&self) -> Vec<Arc<Lane>> {
         let lanes = self.by_endpoint.lock();
