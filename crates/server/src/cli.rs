@@ -10,6 +10,8 @@ mod serve;
 mod sources;
 mod token;
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -82,6 +84,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Generate(args) => generate::run(&args),
     }
+}
+
+/// Prints a line to standard output. Whoever reads there may have read enough and gone.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {

@@ -35,15 +35,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(errors) => {
             for error in &errors.0 {
-                println!("{}", Finding::Fail(error.to_string()));
+                cli::say(Finding::Fail(error.to_string()));
             }
             return Ok(ExitCode::from(cli::CONFIG));
         }
     };
-    println!("{}", Finding::Ok("configuration: can be used".to_owned()));
+    cli::say(Finding::Ok("configuration: can be used".to_owned()));
     let mut failed = false;
     for finding in checks::all(&config, SystemClock.now()) {
-        println!("{finding}");
+        cli::say(&finding);
         failed |= matches!(finding, Finding::Fail(_));
     }
     Ok(if failed {

@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use hookseal_store::sqlite::{SqliteOptions, SqliteStore};
 
+use crate::cli;
 use crate::cli::sources::SourceArgs;
 use crate::config::store::StoreUrl;
 use crate::keys;
@@ -27,19 +28,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let name = path.display().to_string();
     let schema = SqliteStore::check(&path).with_context(|| format!("{name} can't be read"))?;
     if schema.current == schema.wanted {
-        println!("{name}: schema {} is up to date", schema.current);
+        cli::say(format_args!(
+            "{name}: schema {} is up to date",
+            schema.current
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     if args.check {
-        println!(
+        cli::say(format_args!(
             "{name}: schema {} is to become {}; run hookseal migrate",
             schema.current, schema.wanted
-        );
+        ));
         return Ok(ExitCode::FAILURE);
     }
     let key = keys::master_key(&config)?;
     SqliteStore::open(SqliteOptions::new(path), key)
         .with_context(|| format!("{name} can't be migrated"))?;
-    println!("{name}: schema {} became {}", schema.current, schema.wanted);
+    cli::say(format_args!(
+        "{name}: schema {} became {}",
+        schema.current, schema.wanted
+    ));
     Ok(ExitCode::SUCCESS)
 }

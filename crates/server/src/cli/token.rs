@@ -1,5 +1,6 @@
 //! `hookseal token`: prints a bearer token, and nothing else, on standard output.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let now = SystemClock.now();
     let ends_at = args.expires.map(|validity| now.plus(validity));
     let token = jwt::mint(&secret, principal, now, ends_at).context("no token was made")?;
-    println!("{}", token.expose());
+    writeln!(io::stdout(), "{}", token.expose()).context("the token was not printed")?;
     Ok(ExitCode::SUCCESS)
 }
 
