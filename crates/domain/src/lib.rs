@@ -17,5 +17,6 @@ pub mod signature;
 pub mod slice;
 pub mod subscription;
 pub mod time;
+pub mod transport;
 pub mod uid;
 pub mod violation;

@@ -1,0 +1,138 @@
+//! A client identity: the certificates that we present under one name, several of them while they
+//! rotate.
+
+use std::cmp::Reverse;
+
+use crate::secret::Secret;
+use crate::time::Timestamp;
+use crate::transport::name::Name;
+use crate::transport::rotation::{Stage, StageTimes};
+
+/// Most certificates of one identity that are not retired: the current one, its successor, and
+/// room for a mistake.
+pub const CERTIFICATES_MAX: usize = 8;
+
+/// A client identity as of one version. Two are equal if name and version are.
+#[derive(Clone, Debug)]
+pub struct ClientIdentity {
+    /// Its name.
+    pub name: Name,
+    /// Grows with each change of its certificates or their stages (not with what is observed).
+    pub version: i64,
+    /// Its certificates, by number.
+    pub certificates: Vec<IdentityCertificate>,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One key of an identity, with its certificate once there is one.
+#[derive(Clone, Debug)]
+pub struct IdentityCertificate {
+    /// Counts from 1 within the identity; a newer one has a higher number.
+    pub number: u32,
+    /// Where it stands.
+    pub stage: Stage,
+    /// When it came there.
+    pub times: StageTimes,
+    /// When it was made or uploaded.
+    pub added_at: Timestamp,
+    /// The private key: PKCS#8 in DER.
+    pub key: Secret<Vec<u8>>,
+    /// The certificate request, in PEM, where the key was made here.
+    pub csr_pem: Option<String>,
+    /// The certificate; there from [`Stage::Issued`] on.
+    pub issued: Option<IssuedCertificate>,
+}
+
+/// A certificate that was issued to us.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct IssuedCertificate {
+    /// In DER, our own first, without the root.
+    pub chain_der: Vec<Vec<u8>>,
+    /// SHA-256 of our own certificate: names it.
+    pub sha256: [u8; 32],
+    /// Whom it was issued to, for people.
+    pub subject: String,
+    /// Who issued it, for people.
+    pub issuer: String,
+    /// Its first second.
+    pub not_before: Timestamp,
+    /// Its last second.
+    pub not_after: Timestamp,
+}
+
+// === impl ClientIdentity ===
+
+impl ClientIdentity {
+    /// The certificates that may be presented, preferred first: those that the receivers were told
+    /// of, newest first, and then those they were not, which count only where there is no other.
+    pub fn presentable(&self) -> impl Iterator<Item = (&IdentityCertificate, &IssuedCertificate)> {
+        let known = |stage| matches!(stage, Stage::Distributed | Stage::Seen);
+        let mut usable: Vec<_> = self
+            .certificates
+            .iter()
+            .filter(|one| known(one.stage) || one.stage == Stage::Issued)
+            .filter_map(|one| Some((one, one.issued.as_ref()?)))
+            .collect();
+        if usable.iter().any(|(one, _)| known(one.stage)) {
+            usable.retain(|(one, _)| known(one.stage));
+        }
+        usable.sort_by_key(|(one, _)| Reverse(one.number));
+        usable.into_iter()
+    }
+}
+
+impl PartialEq for ClientIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.version == other.version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(stages: &[Stage]) -> ClientIdentity {
+        let at = Timestamp::from_millis(0);
+        let certificates = (1..)
+            .zip(stages)
+            .map(|(number, stage)| IdentityCertificate {
+                number,
+                stage: *stage,
+                times: StageTimes::default(),
+                added_at: at,
+                key: Secret::new(vec![]),
+                csr_pem: None,
+                issued: (*stage != Stage::Requested).then(|| IssuedCertificate {
+                    chain_der: vec![],
+                    sha256: [0; 32],
+                    subject: String::new(),
+                    issuer: String::new(),
+                    not_before: at,
+                    not_after: at,
+                }),
+            })
+            .collect();
+        ClientIdentity {
+            name: Name::parse("us").unwrap(),
+            version: 1,
+            certificates,
+            updated_at: at,
+        }
+    }
+
+    #[test]
+    fn the_newest_that_receivers_know_is_preferred() {
+        let check = |stages: &[Stage], expect: &[u32]| {
+            let identity = identity(stages);
+            let numbers: Vec<_> = identity.presentable().map(|(one, _)| one.number).collect();
+            assert_eq!(numbers, expect);
+        };
+        use Stage::{Distributed, Issued, Requested, Retired, Seen};
+        check(&[Seen, Distributed], &[2, 1]);
+        check(&[Seen, Issued], &[1]);
+        check(&[Issued], &[1]);
+        check(&[Retired, Requested], &[]);
+        check(&[Retired, Seen, Requested], &[2]);
+    }
+}
