@@ -13,6 +13,7 @@ use crate::limits::PARK_ON_MAX;
 use crate::signature::key::SigningKey;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
+use crate::transport::policy::EndpointTransport;
 use crate::uid::Uid;
 use crate::violation::Violation;
 
@@ -77,6 +78,8 @@ pub struct Destination {
     pub headers: EndpointHeaders,
     /// Every key that signs now, newest first, each with the end of its life.
     pub signing_keys: Vec<Arc<LiveKey>>,
+    /// What it says itself of transport security.
+    pub transport: EndpointTransport,
     /// Grows with each change of what concerns the connection, so that none is used after it.
     pub generation: u64,
 }

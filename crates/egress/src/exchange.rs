@@ -14,6 +14,7 @@ use hookseal_domain::delivery::outcome::{FailureKind, Reply};
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::failure::TlsFailure;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Version};
 use http_body_util::Full;
@@ -48,6 +49,8 @@ pub struct Exchanged {
     pub reply: Reply,
     /// Why it failed, or what is odd about the answer, for people. No secrets.
     pub reason: Option<String>,
+    /// What it means, where TLS failed.
+    pub tls_failure: Option<TlsFailure>,
     /// The first bytes of the answer's body, at most [`RESPONSE_BODY_BYTES_MAX`].
     pub body: Bytes,
     /// What is known of the connection.
@@ -189,6 +192,7 @@ impl Progress {
         Exchanged {
             reply,
             reason,
+            tls_failure: None,
             body: Bytes::from(self.answer.body),
             connection: match self.session {
                 Some(session) => session.facts().clone(),

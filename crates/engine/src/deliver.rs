@@ -145,6 +145,7 @@ async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
     let Exchanged {
         reply,
         reason,
+        tls_failure,
         body,
         connection,
         duration,
@@ -154,6 +155,7 @@ async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
         url,
         response_body: Some(body),
         reason,
+        tls_failure,
         connection,
     };
     Tried {
@@ -194,7 +196,7 @@ async fn finish(
     park_on: &ParkOn,
 ) -> Outcome {
     let now = shared.clock.now();
-    let outcome = Outcome::classify(&tried.reply, park_on);
+    let outcome = Outcome::classify(&tried.reply, tried.facts.tls_failure, park_on);
     let next = decide(shared, job, &tried.reply, outcome, now);
     observe(shared, lane, &tried, outcome, next);
     let gone = outcome == Outcome::Gone;

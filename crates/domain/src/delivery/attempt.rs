@@ -8,6 +8,7 @@ use crate::delivery::outcome::Outcome;
 use crate::delivery::{DeliveryKey, Ended, Trigger};
 use crate::id::AttemptId;
 use crate::time::Timestamp;
+use crate::transport::failure::TlsFailure;
 
 /// A finished attempt. Began when its id says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +42,8 @@ pub struct AttemptFacts {
     pub response_body: Option<Bytes>,
     /// Why it failed, for people.
     pub reason: Option<String>,
+    /// What it means, where TLS failed.
+    pub tls_failure: Option<TlsFailure>,
     /// The connection.
     pub connection: ConnectionFacts,
 }

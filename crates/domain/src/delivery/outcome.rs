@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::endpoint::ParkOn;
 use crate::time::Timestamp;
+use crate::transport::failure::TlsFailure;
 
 /// What came back from an attempt.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,8 +107,14 @@ pub enum Again {
 // === impl Outcome ===
 
 impl Outcome {
-    /// Classifies what came back.
-    pub fn classify(reply: &Reply, park_on: &ParkOn) -> Self {
+    /// Classifies what came back. Where TLS failed, that decides: whatever status there is (nginx
+    /// refuses client certificates with 400) says nothing of the message.
+    pub fn classify(reply: &Reply, tls_failure: Option<TlsFailure>, park_on: &ParkOn) -> Self {
+        match tls_failure.map(TlsFailure::again) {
+            Some(Again::Soon) => return Self::Unreachable,
+            Some(_) => return Self::NotTrusted,
+            None => {}
+        }
         match reply {
             Reply::Response { status, .. } => match *status {
                 200..=299 => Self::Accepted,
@@ -206,7 +213,7 @@ mod tests {
             status,
             retry_after: None,
         };
-        let got = Outcome::classify(&reply, &ParkOn::parse(park_on).unwrap());
+        let got = Outcome::classify(&reply, None, &ParkOn::parse(park_on).unwrap());
         assert_eq!(got, expect, "{status} with parkOn {park_on:?}");
     }
 
@@ -288,12 +295,31 @@ mod tests {
                 Again::Never,
             ),
         ] {
-            let got = Outcome::classify(&Reply::Failure(kind), &ParkOn::default());
+            let got = Outcome::classify(&Reply::Failure(kind), None, &ParkOn::default());
             assert_eq!(
                 (got, got.fault(), got.again()),
                 (outcome, Some(fault), again)
             );
         }
+    }
+
+    #[test]
+    fn a_failure_of_tls_decides() {
+        let nginx = Reply::Response {
+            status: 400,
+            retry_after: None,
+        };
+        let park_on = ParkOn::parse(&[400]).unwrap();
+        let classify = |failure| Outcome::classify(&nginx, failure, &park_on);
+        assert_eq!(classify(None), Outcome::Parked);
+        assert_eq!(
+            classify(Some(TlsFailure::HttpNoCertificate)),
+            Outcome::NotTrusted
+        );
+        assert_eq!(
+            classify(Some(TlsFailure::ClosedWithoutAlert)),
+            Outcome::Unreachable
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use hookseal_domain::delivery::attempt::{AttemptFacts, ConnectionFacts, TlsFacts};
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::failure::TlsFailure;
 
 const FORMAT: u8 = 1;
 
@@ -21,6 +22,8 @@ struct Head<'a> {
     has_body: bool,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    tls_failure: Option<Cow<'a, str>>,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     remote_ip: Option<IpAddr>,
     #[serde(rename = "f", default, skip_serializing_if = "is_empty")]
@@ -79,6 +82,9 @@ impl<'a> Head<'a> {
             url: Cow::Borrowed(&facts.url),
             has_body: facts.response_body.is_some(),
             reason: facts.reason.as_deref().map(Cow::Borrowed),
+            tls_failure: facts
+                .tls_failure
+                .map(|failure| Cow::Borrowed(failure.as_str())),
             remote_ip: connection.remote_ip,
             refused: Cow::Borrowed(&connection.refused),
             http_version: connection.http_version.as_deref().map(Cow::Borrowed),
@@ -97,6 +103,8 @@ impl<'a> Head<'a> {
             url: self.url.into_owned(),
             response_body,
             reason: self.reason.map(Cow::into_owned),
+            // A name that only a newer version knows is as good as none: the reason says it too.
+            tls_failure: self.tls_failure.and_then(|name| TlsFailure::parse(&name)),
             connection: ConnectionFacts {
                 remote_ip: self.remote_ip,
                 refused: self.refused.into_owned(),
@@ -144,6 +152,7 @@ mod tests {
             url: "https://example.com/hook?a=\"b\"".to_owned(),
             response_body: Some(Bytes::from_static(b"\0\xff{}")),
             reason: Some("it said no".to_owned()),
+            tls_failure: Some(TlsFailure::PinMismatch),
             connection: ConnectionFacts {
                 remote_ip: "192.0.2.1".parse().ok(),
                 refused: vec![("::1".parse().unwrap(), "loopback".to_owned())],

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use hookseal_domain::endpoint::Destination;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::limits::ENDPOINTS_PER_APPLICATION_MAX;
+use hookseal_domain::transport::policy::EndpointTransport;
 
 use crate::config::Routing;
 use crate::error::StoreError;
@@ -87,6 +88,7 @@ fn destination(
         park_on: endpoint.spec.park_on,
         headers,
         signing_keys: signing_keys.into_iter().map(Arc::new).collect(),
+        transport: EndpointTransport::default(),
         generation: row.generation,
     })
 }
