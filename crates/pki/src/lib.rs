@@ -5,5 +5,7 @@
 
 pub mod certificate;
 pub mod chain;
+pub mod pin_source;
+pub mod public_root;
 pub mod trust_anchor;
 pub mod verify;

@@ -5,15 +5,30 @@
 
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::{RelativeDistinguishedName, X509Name};
 
-use crate::certificate::{Certificate, CertificateError};
+use crate::certificate::{Certificate, CertificateError, SpkiSha256, distinguished_name};
+use crate::public_root::PublicRoots;
+use crate::verify::PathCertificate;
 
 /// Longest bundle, in bytes: ten times the size of any system's whole list.
 const BUNDLE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A set of roots.
 #[derive(Clone, Debug, Default)]
-pub struct TrustAnchors(Vec<TrustAnchor<'static>>);
+pub struct TrustAnchors {
+    /// As the path is built from them.
+    anchors: Vec<TrustAnchor<'static>>,
+    /// What else is known of each, in the same order.
+    facts: Vec<AnchorFacts>,
+}
+
+/// What a path says of the root it ends in.
+#[derive(Clone, Debug)]
+pub(crate) struct AnchorFacts {
+    pub(crate) on_path: PathCertificate,
+}
 
 /// A bundle of roots can't be used. Entries are counted from 1.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -71,9 +86,14 @@ impl TrustAnchors {
         Self::default()
     }
 
-    /// Roots that were checked by whoever built the list.
+    /// Roots that were checked by whoever built the list. Of those that are public, the
+    /// certificate is known too.
     pub fn from_known(anchors: &[TrustAnchor<'static>]) -> Self {
-        Self(anchors.to_vec())
+        let facts = anchors.iter().map(AnchorFacts::of_known).collect();
+        Self {
+            anchors: anchors.to_vec(),
+            facts,
+        }
     }
 
     /// These roots and those of a PEM bundle.
@@ -82,16 +102,18 @@ impl TrustAnchors {
             let bytes = bundle.len();
             return Err(TrustAnchorError::TooLong { bytes });
         }
-        let before = self.0.len();
+        let before = self.anchors.len();
         let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(bundle);
         for (entry, section) in (1..).zip(sections) {
             let (kind, der) = section.map_err(|error| TrustAnchorError::Pem {
                 entry,
                 what: error.to_string(),
             })?;
-            self.0.push(anchor(entry, kind, der)?);
+            let (anchor, facts) = anchor(entry, kind, der)?;
+            self.anchors.push(anchor);
+            self.facts.push(facts);
         }
-        if self.0.len() == before {
+        if self.anchors.len() == before {
             return Err(TrustAnchorError::Empty);
         }
         Ok(self)
@@ -99,24 +121,63 @@ impl TrustAnchors {
 
     /// Whether nothing is trusted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.anchors.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.anchors.len()
+    }
+
+    /// What is known of one of [`as_slice`](Self::as_slice).
+    pub(crate) fn facts(&self, anchor: &TrustAnchor<'_>) -> Option<&AnchorFacts> {
+        let same = |known: &TrustAnchor<'_>| std::ptr::eq(known, anchor);
+        let at = self.anchors.iter().position(same)?;
+        self.facts.get(at)
     }
 
     pub(crate) fn as_slice(&self) -> &[TrustAnchor<'static>] {
-        &self.0
+        &self.anchors
     }
+}
+
+// === impl AnchorFacts ===
+
+impl AnchorFacts {
+    fn of(certificate: &Certificate) -> Self {
+        Self {
+            on_path: PathCertificate::of(certificate),
+        }
+    }
+
+    fn of_known(anchor: &TrustAnchor<'_>) -> Self {
+        let spki = SpkiSha256::of_spki(&webpki::spki_for_anchor(anchor));
+        let subject = subject(anchor);
+        match PublicRoots::mozilla().with_key(spki) {
+            Some(root) if root.subject() == subject => Self::of(root),
+            _ => Self {
+                on_path: PathCertificate::key_only(spki, subject),
+            },
+        }
+    }
+}
+
+/// An anchor's name is what stands in its sequence, without the header.
+fn subject(anchor: &TrustAnchor<'_>) -> String {
+    let raw = anchor.subject.as_ref();
+    let (mut rest, mut parts) = (raw, Vec::new());
+    while let Ok((behind, part)) = RelativeDistinguishedName::from_der(rest) {
+        parts.push(part);
+        rest = behind;
+    }
+    distinguished_name(&X509Name::new(parts, raw))
 }
 
 fn anchor(
     entry: usize,
     kind: SectionKind,
     der: Vec<u8>,
-) -> Result<TrustAnchor<'static>, TrustAnchorError> {
+) -> Result<(TrustAnchor<'static>, AnchorFacts), TrustAnchorError> {
     if kind != SectionKind::Certificate {
         let kind = kind_name(kind);
         return Err(TrustAnchorError::NotCertificate { entry, kind });
@@ -130,7 +191,7 @@ fn anchor(
         });
     }
     webpki::anchor_from_trusted_cert(&CertificateDer::from(der))
-        .map(|anchor| anchor.to_owned())
+        .map(|anchor| (anchor.to_owned(), AnchorFacts::of(&certificate)))
         .map_err(|_| unreadable(CertificateError::Malformed))
 }
 

@@ -3,14 +3,17 @@
 //! **Invariant:** a [`VerifiedChain`] is made here only, and only when path, dates, purpose and
 //! name all hold (RFC 5280 §6, RFC 9525).
 
+mod verified_chain;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use rustls_pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use webpki::aws_lc_rs as algorithm;
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
-use crate::certificate::{Certificate, CertificateError, Names, SpkiSha256};
+pub use self::verified_chain::{PathCertificate, VerifiedChain};
+use crate::certificate::{Certificate, CertificateError, Names};
 use crate::chain::{ChainError, ObservedChain};
 use crate::trust_anchor::TrustAnchors;
 
@@ -31,13 +34,6 @@ static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithm::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
     algorithm::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
 ];
-
-/// A chain that was verified for one server name at one time.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct VerifiedChain {
-    leaf_spki_sha256: SpkiSha256,
-    leaf_not_after_secs: i64,
-}
 
 /// Why a chain proves nothing. `Display` is for the person who has to mend it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -172,7 +168,7 @@ pub fn verify(
     let leaf = Certificate::parse(observed.leaf())?;
     let refused = |error| explain(error, observed, &leaf, server_name);
     let end_entity = end_entity(observed.leaf()).map_err(refused)?;
-    end_entity
+    let path = end_entity
         .verify_for_usage(
             ALGORITHMS,
             anchors.as_slice(),
@@ -186,10 +182,22 @@ pub fn verify(
     end_entity
         .verify_is_valid_for_subject_name(server_name)
         .map_err(refused)?;
-    Ok(VerifiedChain {
-        leaf_spki_sha256: leaf.spki_sha256(),
-        leaf_not_after_secs: leaf.not_after_secs(),
-    })
+    proof(&leaf, &path, anchors)
+}
+
+fn proof(
+    leaf: &Certificate,
+    path: &VerifiedPath<'_>,
+    anchors: &TrustAnchors,
+) -> Result<VerifiedChain, VerifyError> {
+    let intermediates = path
+        .intermediate_certificates()
+        .map(|intermediate| Certificate::parse(&intermediate.der()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let Some(root) = anchors.facts(path.anchor()) else {
+        return Err(VerifyError::Malformed("the root is not ours".to_owned()));
+    };
+    Ok(VerifiedChain::new(leaf, &intermediates, &root.on_path))
 }
 
 fn end_entity<'a>(leaf: &'a CertificateDer<'a>) -> Result<EndEntityCert<'a>, webpki::Error> {
@@ -244,20 +252,6 @@ fn explain(
         | E::MaximumNameConstraintComparisonsExceeded => VerifyError::TooComplex,
         E::CertDistrusted => VerifyError::Distrusted,
         other => VerifyError::Malformed(other.to_string()),
-    }
-}
-
-// === impl VerifiedChain ===
-
-impl VerifiedChain {
-    /// Names the server's key.
-    pub fn leaf_spki_sha256(&self) -> SpkiSha256 {
-        self.leaf_spki_sha256
-    }
-
-    /// The last second in which the server's certificate is valid, since the Unix epoch.
-    pub fn leaf_not_after_secs(&self) -> i64 {
-        self.leaf_not_after_secs
     }
 }
 

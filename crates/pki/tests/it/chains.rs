@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, NameConstraints,
     PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, date_time_ymd,
 };
+use webpki::anchor_from_trusted_cert;
 
 use crate::authority::{Authority, server, verdict};
 
@@ -38,6 +39,54 @@ fn a_chain_to_a_root_passes_with_its_facts() {
     );
     assert_eq!(facts.names().to_string(), NAME);
     assert!(!facts.is_ca() && !facts.is_self_issued());
+}
+
+/// What is on the path counts, not what was sent: a pin must not match a certificate that somebody
+/// added.
+#[test]
+fn the_path_is_that_which_was_verified() {
+    let root = Authority::root("Root");
+    let mut params = Authority::params("Upper");
+    params.not_after = date_time_ymd(2026, 12, 1);
+    let upper = root.intermediate(params);
+    let lower = upper.intermediate(Authority::params("Lower"));
+    let leaf = lower.issue(&server(&[NAME]));
+    let stranger = Authority::root("Stranger");
+    let sent = [stranger.der.clone(), upper.der.clone(), lower.der.clone()];
+    let verified = verdict(&leaf, &sent, &root.anchors(), NAME).unwrap();
+
+    let facts = |der: &[u8]| Certificate::parse(der).unwrap();
+    let expect = [&leaf, &lower.der, &upper.der, &root.der].map(|der| facts(der));
+    assert_eq!(verified.path().len(), expect.len());
+    for (on_path, expect) in verified.path().iter().zip(&expect) {
+        assert_eq!(on_path.sha256(), Some(expect.sha256()));
+        assert_eq!(on_path.spki_sha256(), expect.spki_sha256());
+        assert_eq!(on_path.subject(), expect.subject());
+        assert_eq!(on_path.not_after_secs(), Some(expect.not_after_secs()));
+        assert!(verified.contains_key(expect.spki_sha256()));
+    }
+    assert_eq!(verified.anchor(), &verified.path()[3]);
+    assert!(!verified.contains_key(facts(&stranger.der).spki_sha256()));
+    assert_eq!(verified.earliest_not_after_secs(), 1_796_083_200);
+    assert!(verified.leaf_not_after_secs() > 1_796_083_200);
+}
+
+/// A root that is known by name and key only has the same key as its certificate.
+#[test]
+fn roots_without_certificate_are_named_by_their_key() {
+    let root = Authority::root("Root");
+    let known = anchor_from_trusted_cert(&root.der).unwrap().to_owned();
+    let leaf = root.issue(&server(&[NAME]));
+    let verified = verdict(&leaf, &[], &TrustAnchors::from_known(&[known]), NAME).unwrap();
+    let facts = Certificate::parse(&root.der).unwrap();
+    let anchor = verified.anchor();
+    assert_eq!(anchor.spki_sha256(), facts.spki_sha256());
+    assert_eq!(anchor.subject(), "CN=Root");
+    assert_eq!((anchor.sha256(), anchor.not_after_secs()), (None, None));
+    assert_eq!(
+        verified.earliest_not_after_secs(),
+        verified.leaf_not_after_secs()
+    );
 }
 
 #[test]

@@ -5,3 +5,4 @@ mod authority;
 mod bundles;
 mod chains;
 mod hostile;
+mod pins;
