@@ -35,6 +35,7 @@ pub struct Certificate {
     not_after_secs: i64,
     subject: String,
     issuer: String,
+    issuer_der: Vec<u8>,
     names: Names,
     is_ca: bool,
     self_issued: bool,
@@ -77,6 +78,7 @@ impl Certificate {
             not_after_secs: parsed.validity().not_after.timestamp(),
             subject: distinguished_name(parsed.subject()),
             issuer: distinguished_name(parsed.issuer()),
+            issuer_der: parsed.issuer().as_raw().to_vec(),
             names: Names::of(parsed),
             is_ca: parsed.is_ca(),
             self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
@@ -128,6 +130,12 @@ impl Certificate {
     /// Who issued it, for messages.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// Who issued it, as it stands there: a `Name` in DER. Servers hint at client certificates' CAs
+    /// in this form.
+    pub fn issuer_der(&self) -> &[u8] {
+        &self.issuer_der
     }
 
     /// The names and addresses it was issued for.
