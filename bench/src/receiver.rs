@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ledger::{Arrival, Ledger};
+use crate::scenario::AfterAnswer;
+use crate::tls::{ClientAuth, Files};
 use crate::{clock, helper, signature, tls};
 
 /// Larger than any payload of the benchmark.
@@ -40,9 +42,15 @@ pub(crate) struct Receive {
     /// Number of endpoints
     #[arg(long)]
     endpoints: u16,
-    /// Speak TLS and write the root certificate to this file
+    /// Speak TLS and write what a sender needs into this directory
     #[arg(long)]
-    tls_roots: Option<PathBuf>,
+    tls_files: Option<PathBuf>,
+    /// Demand a client certificate
+    #[arg(long, requires = "tls_files")]
+    mutual: bool,
+    /// Close each connection after its first answer
+    #[arg(long)]
+    close: bool,
 }
 
 /// The path of an endpoint.
@@ -55,7 +63,19 @@ pub(crate) fn path(endpoint: u16) -> String {
 impl Receive {
     /// Runs until standard input closes.
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let acceptor = self.tls_roots.as_deref().map(tls::acceptor).transpose()?;
+        let client_auth = if self.mutual {
+            ClientAuth::Demanded
+        } else {
+            ClientAuth::None
+        };
+        let files = self.tls_files.map(Files::new);
+        let acceptor = files.map(|files| tls::acceptor(&files, client_auth));
+        let acceptor = acceptor.transpose()?;
+        let after_answer = if self.close {
+            AfterAnswer::Close
+        } else {
+            AfterAnswer::Keep
+        };
         let keys = signature::endpoint_keys(self.endpoints)?;
         let ledger = Arc::new(Mutex::new(Ledger::new(keys, self.messages)));
 
@@ -68,7 +88,9 @@ impl Receive {
         ))))?;
         let port = listener.local_addr()?.port();
         let noted = Arc::clone(&ledger);
-        std::thread::spawn(move || runtime.block_on(accept(listener, acceptor, noted)));
+        std::thread::spawn(move || {
+            runtime.block_on(accept(listener, acceptor, after_answer, noted));
+        });
 
         helper::answer_questions(port, |question| match question {
             ASK_COUNT => Ok(ledger.lock().unique().into()),
@@ -78,11 +100,17 @@ impl Receive {
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, ledger: Arc<Mutex<Ledger>>) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    after_answer: AfterAnswer,
+    ledger: Arc<Mutex<Ledger>>,
+) {
     // A failed accept is one connection less, which the sender sees; the others go on.
     loop {
         if let Ok((tcp, _)) = listener.accept().await {
-            tokio::spawn(serve(tcp, acceptor.clone(), Arc::clone(&ledger)));
+            let ledger = Arc::clone(&ledger);
+            tokio::spawn(serve(tcp, acceptor.clone(), after_answer, ledger));
         }
     }
 }
@@ -92,21 +120,30 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, ledger: Ar
 async fn serve(
     tcp: TcpStream,
     acceptor: Option<TlsAcceptor>,
+    after_answer: AfterAnswer,
     ledger: Arc<Mutex<Ledger>>,
 ) -> anyhow::Result<()> {
     tcp.set_nodelay(true)?;
     match acceptor {
-        Some(acceptor) => exchange(TokioIo::new(acceptor.accept(tcp).await?), ledger).await,
-        None => exchange(TokioIo::new(tcp), ledger).await,
+        Some(acceptor) => {
+            let stream = TokioIo::new(acceptor.accept(tcp).await?);
+            exchange(stream, after_answer, ledger).await
+        }
+        None => exchange(TokioIo::new(tcp), after_answer, ledger).await,
     }
 }
 
-async fn exchange<S>(stream: S, ledger: Arc<Mutex<Ledger>>) -> anyhow::Result<()>
+async fn exchange<S>(
+    stream: S,
+    after_answer: AfterAnswer,
+    ledger: Arc<Mutex<Ledger>>,
+) -> anyhow::Result<()>
 where
     S: Read + Write + Unpin + 'static,
 {
     let service = service_fn(|request| receive(request, &ledger));
     http1::Builder::new()
+        .keep_alive(after_answer == AfterAnswer::Keep)
         .serve_connection(stream, service)
         .await
         .context("connection broke off")

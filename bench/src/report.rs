@@ -32,11 +32,13 @@ pub(crate) enum ScenarioResult {
         /// Each round holds one trial per contender, in the order in which they ran.
         rounds: Vec<Vec<Trial>>,
     },
-    /// Pairs of runs without and with the dead endpoint.
-    DeadEndpoint {
+    /// Pairs of runs of the server without and with something.
+    Pairs {
+        /// Which scenario.
+        scenario: Scenario,
         /// The pairs.
         pairs: Vec<Pair>,
-        /// Median over the pairs of the ratio of the median latencies.
+        /// Median over the pairs of their ratio.
         median_ratio: f64,
     },
 }
@@ -44,9 +46,9 @@ pub(crate) enum ScenarioResult {
 /// Two runs that follow each other.
 #[derive(Debug, Serialize)]
 pub(crate) struct Pair {
-    /// All endpoints healthy.
+    /// Without it.
     pub(crate) without: Trial,
-    /// One more endpoint, whose connect hangs.
+    /// With it.
     pub(crate) with: Trial,
 }
 
@@ -90,9 +92,13 @@ impl Report {
 // === impl Pair ===
 
 impl Pair {
-    /// How the healthy endpoints' median latency changes beside the dead one.
-    pub(crate) fn ratio(&self) -> f64 {
-        self.with.arrivals.p50_ms / self.without.arrivals.p50_ms.max(f64::MIN_POSITIVE)
+    /// How much more it costs: of median latency beside a dead endpoint, of CPU otherwise.
+    pub(crate) fn ratio(&self, scenario: Scenario) -> f64 {
+        let cost = |trial: &Trial| match scenario {
+            Scenario::DeadEndpoint => trial.arrivals.p50_ms,
+            _ => trial.cpu_ms_per_1000,
+        };
+        cost(&self.with) / cost(&self.without).max(f64::MIN_POSITIVE)
     }
 }
 
@@ -103,10 +109,11 @@ impl ScenarioResult {
     pub(crate) fn table(&self) -> String {
         let mut text = match self {
             Self::Comparison { scenario, rounds } => comparison_table(*scenario, rounds),
-            Self::DeadEndpoint {
+            Self::Pairs {
+                scenario,
                 pairs,
                 median_ratio,
-            } => dead_endpoint_table(pairs, *median_ratio),
+            } => pairs_table(*scenario, pairs, *median_ratio),
         };
         closing_line(&mut text, self.trials());
         text
@@ -115,7 +122,7 @@ impl ScenarioResult {
     fn trials(&self) -> Vec<&Trial> {
         match self {
             Self::Comparison { rounds, .. } => rounds.iter().flatten().collect(),
-            Self::DeadEndpoint { pairs, .. } => pairs
+            Self::Pairs { pairs, .. } => pairs
                 .iter()
                 .flat_map(|pair| [&pair.without, &pair.with])
                 .collect(),
@@ -202,25 +209,49 @@ fn trial_of(round: &[Trial], contender: Contender) -> Option<&Trial> {
     round.iter().find(|trial| trial.contender == contender)
 }
 
-fn dead_endpoint_table(pairs: &[Pair], median_ratio: f64) -> String {
-    let mut text = "### dead-endpoint, event to arrival at the healthy endpoints\n\n\
-         | pair | without p50 / p99 ms | with p50 / p99 ms | ratio of p50 |\n\
-         |---|---|---|---|\n"
-        .to_owned();
+fn pairs_table(scenario: Scenario, pairs: &[Pair], median_ratio: f64) -> String {
+    let (measured, ratio) = match scenario {
+        Scenario::DeadEndpoint => ("event to arrival p50 / p99 ms", "ratio of p50"),
+        _ => ("deliveries/s, CPU ms per 1000", "ratio of CPU"),
+    };
+    let mut text = format!(
+        "### {}: {measured}\n\n| pair | without | with | {ratio} |\n|---|---|---|---|\n",
+        scenario.name()
+    );
+    let figures = |trial: &Trial| match scenario {
+        Scenario::DeadEndpoint => {
+            let arrivals = &trial.arrivals;
+            format!("{:.2} / {:.2}", arrivals.p50_ms, arrivals.p99_ms)
+        }
+        _ => format!(
+            "{:.0}, {:.0}",
+            trial.deliveries_per_s, trial.cpu_ms_per_1000
+        ),
+    };
     for (number, pair) in (1..).zip(pairs) {
-        let (without, with) = (&pair.without.arrivals, &pair.with.arrivals);
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             text,
-            "| {number} | {:.2} / {:.2} | {:.2} / {:.2} | {:.3} |",
-            without.p50_ms,
-            without.p99_ms,
-            with.p50_ms,
-            with.p99_ms,
-            pair.ratio(),
+            "| {number} | {} | {} | {:.3} |",
+            figures(&pair.without),
+            figures(&pair.with),
+            pair.ratio(scenario),
         );
     }
     let _ = writeln!(text, "\nMedian ratio {median_ratio:.3}.");
+    if scenario == Scenario::Handshakes {
+        let cost = median(
+            pairs
+                .iter()
+                .map(|pair| pair.with.cpu_ms_per_1000 - pair.without.cpu_ms_per_1000),
+        );
+        let _ = writeln!(
+            text,
+            "A full handshake costs {:.2} ms of CPU: {:.0} a second and core.",
+            cost / 1000.0,
+            1e6 / cost.max(f64::MIN_POSITIVE),
+        );
+    }
     text
 }
 

@@ -8,13 +8,13 @@ use clap::{ValueEnum, value_parser};
 
 use crate::quantile::median;
 use crate::report::{Pair, Report, ScenarioResult};
-use crate::scenario::{Scenario, Size};
+use crate::scenario::{AfterAnswer, Load, Scenario, Size, Transport};
 use crate::tarpit::Tarpit;
 use crate::trial::{Bench, Contender, Patience, Trial};
 
 /// Rounds of a comparison.
 const ROUNDS: u16 = 3;
-/// Pairs of runs with and without the dead endpoint.
+/// Pairs of runs with and without what is measured.
 const PAIRS: u16 = 5;
 /// Deliveries of a burst.
 const BURST_DELIVERIES: u32 = 50_000;
@@ -109,11 +109,11 @@ impl Run {
         println!("{}\n", report.heading());
         for scenario in self.scenario.iter().flatten() {
             let result = match scenario {
-                Scenario::DeadEndpoint if bench.hookseal.is_none() => {
-                    println!("### dead-endpoint\n\nNeeds --hookseal.\n");
+                paired if paired.is_paired() && bench.hookseal.is_none() => {
+                    println!("### {}\n\nNeeds --hookseal.\n", paired.name());
                     continue;
                 }
-                Scenario::DeadEndpoint => self.dead_endpoint(&bench).await?,
+                paired if paired.is_paired() => self.pairs(&bench, *paired).await?,
                 scenario => self.compare(&bench, *scenario).await?,
             };
             println!("{}", result.table());
@@ -138,33 +138,44 @@ impl Run {
         Ok(ScenarioResult::Comparison { scenario, rounds })
     }
 
-    async fn dead_endpoint(&self, bench: &Bench) -> anyhow::Result<ScenarioResult> {
-        let load = Scenario::DeadEndpoint.load(self.size());
-        let tarpit = Tarpit::open().await?;
-        let dead = [tarpit.url()];
-        let run = async |beside: &[String]| -> anyhow::Result<Trial> {
+    async fn pairs(&self, bench: &Bench, scenario: Scenario) -> anyhow::Result<ScenarioResult> {
+        let without = scenario.load(self.size());
+        let mut with = without;
+        let mut beside = Vec::new();
+        let mut _tarpit = None;
+        match scenario {
+            Scenario::MutualTls => with.transport = Transport::MutualTls,
+            Scenario::Handshakes => with.after_answer = AfterAnswer::Close,
+            _ => {
+                let tarpit = Tarpit::open().await?;
+                beside.push(tarpit.url());
+                _tarpit = Some(tarpit);
+            }
+        }
+        let run = async |load: Load, beside: &[String]| -> anyhow::Result<Trial> {
             bench.run(Contender::Hookseal, load, beside).await
         };
         let mut pairs = Vec::new();
         for number in 0..if self.quick { 1 } else { PAIRS } {
             // The order alternates, so that a drift of the machine favours neither.
             let pair = if number % 2 == 0 {
-                let without = run(&[]).await?;
+                let without = run(without, &[]).await?;
                 Pair {
                     without,
-                    with: run(&dead).await?,
+                    with: run(with, &beside).await?,
                 }
             } else {
-                let with = run(&dead).await?;
+                let with = run(with, &beside).await?;
                 Pair {
-                    without: run(&[]).await?,
+                    without: run(without, &[]).await?,
                     with,
                 }
             };
             pairs.push(pair);
         }
-        let median_ratio = median(pairs.iter().map(Pair::ratio));
-        Ok(ScenarioResult::DeadEndpoint {
+        let median_ratio = median(pairs.iter().map(|pair| pair.ratio(scenario)));
+        Ok(ScenarioResult::Pairs {
+            scenario,
             pairs,
             median_ratio,
         })

@@ -32,6 +32,10 @@ pub(crate) enum Scenario {
     Steady500,
     /// Ten messages a second to 100 plain endpoints, with and without one whose connect hangs
     DeadEndpoint,
+    /// As fast as it goes to one TLS endpoint, with and without pins and a client certificate
+    MutualTls,
+    /// To one TLS endpoint, with and without a new connection for each delivery
+    Handshakes,
 }
 
 /// How the receiver is reached.
@@ -41,6 +45,17 @@ pub(crate) enum Transport {
     Plain,
     /// `https://`
     Tls,
+    /// `https://` with private roots, enforced pins and a client certificate
+    MutualTls,
+}
+
+/// What the receiver does with a connection after an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AfterAnswer {
+    /// Keeps it.
+    Keep,
+    /// Closes it, so that every delivery needs a handshake.
+    Close,
 }
 
 /// One run of a scenario.
@@ -48,6 +63,8 @@ pub(crate) enum Transport {
 pub(crate) struct Load {
     /// How the receiver is reached.
     pub(crate) transport: Transport,
+    /// What the receiver does after an answer.
+    pub(crate) after_answer: AfterAnswer,
     /// Endpoints of the receiver; each gets every message.
     pub(crate) endpoints: u16,
     /// How it is sent.
@@ -80,12 +97,22 @@ impl Scenario {
             Self::BurstTls10 => burst(Tls, 10, size),
             Self::Steady500 => steady(1, STEADY_PER_SECOND, size),
             Self::DeadEndpoint => steady(HEALTHY_ENDPOINTS, HEALTHY_PER_SECOND, size),
+            // What their pairs differ from.
+            Self::MutualTls | Self::Handshakes => burst(Tls, 1, size),
         }
     }
 
     /// Whether throughput is what it is about; the throughput of a steady load is given.
     pub(crate) fn is_burst(self) -> bool {
         !matches!(self, Self::Steady500 | Self::DeadEndpoint)
+    }
+
+    /// Whether it is measured in pairs of runs of the server alone.
+    pub(crate) fn is_paired(self) -> bool {
+        matches!(
+            self,
+            Self::DeadEndpoint | Self::MutualTls | Self::Handshakes
+        )
     }
 
     /// Its name on the command line.
@@ -109,6 +136,7 @@ fn burst(transport: Transport, endpoints: u16, size: Size) -> Load {
     };
     Load {
         transport,
+        after_answer: AfterAnswer::Keep,
         endpoints,
         pace: Pace::Burst,
         volume,
@@ -123,6 +151,7 @@ fn steady(endpoints: u16, per_second: u32, size: Size) -> Load {
     };
     Load {
         transport: Transport::Plain,
+        after_answer: AfterAnswer::Keep,
         endpoints,
         pace: Pace::Steady { per_second },
         volume,
@@ -153,8 +182,8 @@ mod tests {
             .iter()
             .map(|scenario| scenario.name())
             .collect();
-        let expect =
-            "burst-plain-1 burst-tls-1 burst-plain-10 burst-tls-10 steady-500 dead-endpoint";
+        let expect = "burst-plain-1 burst-tls-1 burst-plain-10 burst-tls-10 steady-500 \
+            dead-endpoint mutual-tls handshakes";
         assert_eq!(names.join(" "), expect);
     }
 }

@@ -19,6 +19,7 @@ use crate::connection::{Connection, Target};
 use crate::generator::Call;
 use crate::procfs::{self, Memory};
 use crate::signature;
+use crate::tls::Files;
 
 const ORGANISATION: &str = "org_000000000000000000Benchmark";
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -104,8 +105,13 @@ impl Subject {
         procfs::memory(self.pid())
     }
 
-    /// Creates an application and its endpoints; returns the call that publishes to it.
-    pub(crate) async fn set_up(&self, urls: &[String]) -> anyhow::Result<Call> {
+    /// Creates an application and its endpoints; returns the call that publishes to it. With
+    /// `seal` each endpoint trusts the private root only, enforces pins and presents a certificate.
+    pub(crate) async fn set_up(
+        &self,
+        urls: &[String],
+        seal: Option<&Files>,
+    ) -> anyhow::Result<Call> {
         let mut connection = self.target().connect().await?;
         let application = serde_json::json!({ "name": "Benchmark", "uid": "benchmark" });
         let id = self
@@ -115,7 +121,11 @@ impl Subject {
             let secret = signature::endpoint_secret(number);
             let endpoint = serde_json::json!({ "url": url, "secret": secret });
             let path = format!("/api/v1/app/{id}/endpoint");
-            self.create(&mut connection, &path, &endpoint).await?;
+            let endpoint = self.create(&mut connection, &path, &endpoint).await?;
+            if let Some(files) = seal {
+                self.seal(&mut connection, &format!("{path}/{endpoint}"), files)
+                    .await?;
+            }
         }
         Ok(Call::Publish {
             path: Uri::try_from(format!("/api/v1/app/{id}/msg?with_content=false"))?,
@@ -133,28 +143,69 @@ impl Subject {
         String::from_utf8_lossy(end).into_owned()
     }
 
+    /// Private root, client certificate and two pins, one of them the backup: the root's.
+    async fn seal(
+        &self,
+        connection: &mut Connection,
+        endpoint: &str,
+        files: &Files,
+    ) -> anyhow::Result<()> {
+        let [roots, identity, server] =
+            [files.roots(), files.identity(), files.server()].map(std::fs::read_to_string);
+        let (roots, identity, server) = (roots?, identity?, server?);
+        let puts = [
+            ("ca", serde_json::json!({ "cert": roots })),
+            ("mtls", serde_json::json!({ "identity": identity })),
+        ];
+        for (what, body) in puts {
+            let path = format!("{endpoint}/{what}");
+            self.call(connection, Method::PUT, &path, &body).await?;
+        }
+        for certificate in [server, roots] {
+            let pin = serde_json::json!({ "certificate": certificate });
+            let path = format!("{endpoint}/pins");
+            self.call(connection, Method::POST, &path, &pin).await?;
+        }
+        let enforce = serde_json::json!({ "pinning": "enforce" });
+        let path = format!("{endpoint}/transport");
+        self.call(connection, Method::PATCH, &path, &enforce)
+            .await?;
+        Ok(())
+    }
+
     async fn create(
         &self,
         connection: &mut Connection,
         path: &str,
         object: &serde_json::Value,
     ) -> anyhow::Result<String> {
+        let body = self.call(connection, Method::POST, path, object).await?;
+        let created: Created = serde_json::from_slice(&body)?;
+        Ok(created.id)
+    }
+
+    async fn call(
+        &self,
+        connection: &mut Connection,
+        method: Method,
+        path: &str,
+        object: &serde_json::Value,
+    ) -> anyhow::Result<Bytes> {
         let request = Request::builder()
-            .method(Method::POST)
+            .method(method.clone())
             .uri(path)
             .header(HOST, self.target().host()?)
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(Full::new(Bytes::from(object.to_string())))?;
         let answer = connection.exchange(request).await?;
-        let body = String::from_utf8_lossy(&answer.body);
         anyhow::ensure!(
-            answer.status == StatusCode::CREATED,
-            "POST {path} answered {}: {body}",
-            answer.status
+            answer.status.is_success(),
+            "{method} {path} answered {}: {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
         );
-        let created: Created = serde_json::from_str(&body)?;
-        Ok(created.id)
+        Ok(answer.body)
     }
 
     async fn until_ready(&mut self) -> anyhow::Result<()> {

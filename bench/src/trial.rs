@@ -1,6 +1,6 @@
 //! One trial: one contender under one load, with a receiver and a server process made for it alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -14,9 +14,9 @@ use crate::helper::Helper;
 use crate::ledger::Arrivals;
 use crate::procfs;
 use crate::receiver;
-use crate::scenario::{Load, Transport};
+use crate::scenario::{AfterAnswer, Load, Transport};
 use crate::subject::{Start, Subject};
-use crate::tls;
+use crate::tls::{self, Files};
 
 /// The machine must be this idle before a trial starts.
 const IDLE_SHARE_MIN: f64 = 0.8;
@@ -178,7 +178,15 @@ impl Bench {
             format!("--messages={}", load.volume.messages),
             format!("--endpoints={}", load.endpoints),
         ];
-        arguments.extend(roots_argument(load, directory)?);
+        if load.transport != Transport::Plain {
+            arguments.push(format!("--tls-files={}", text(directory.path())?));
+        }
+        if load.transport == Transport::MutualTls {
+            arguments.push("--mutual".to_owned());
+        }
+        if load.after_answer == AfterAnswer::Close {
+            arguments.push("--close".to_owned());
+        }
         Helper::start(&arguments)
     }
 
@@ -190,7 +198,8 @@ impl Bench {
         beside: &[String],
         directory: &TempDir,
     ) -> anyhow::Result<Carrier> {
-        let roots = roots(load, directory);
+        let files = Files::new(directory.path().to_owned());
+        let roots = (load.transport != Transport::Plain).then(|| files.roots());
         match contender {
             Contender::Bare => {
                 let connector = roots.as_deref().map(tls::connector).transpose()?;
@@ -209,7 +218,9 @@ impl Bench {
                     format!("--receiver={}", receiver.address()),
                     format!("--endpoints={}", load.endpoints),
                 ];
-                arguments.extend(roots_argument(load, directory)?);
+                if let Some(roots) = &roots {
+                    arguments.push(format!("--tls-roots={}", text(roots)?));
+                }
                 let relay = Helper::start(&arguments)?;
                 let target = Target::new(relay.address(), None);
                 let path = "/api/v1/app/benchmark/msg".try_into()?;
@@ -237,10 +248,9 @@ impl Bench {
                 };
                 let subject = Subject::start(&start).await?;
                 let idle_mib = Some(subject.idle_memory().await?.resident_mib);
-                let scheme = if load.transport == Transport::Tls {
-                    "https"
-                } else {
-                    "http"
+                let scheme = match load.transport {
+                    Transport::Plain => "http",
+                    Transport::Tls | Transport::MutualTls => "https",
                 };
                 let urls: Vec<String> = (0..load.endpoints)
                     .map(|endpoint| {
@@ -252,7 +262,8 @@ impl Bench {
                     })
                     .chain(beside.iter().cloned())
                     .collect();
-                let call = subject.set_up(&urls).await?;
+                let seal = (load.transport == Transport::MutualTls).then_some(&files);
+                let call = subject.set_up(&urls, seal).await?;
                 let target = subject.target();
                 Ok(Carrier {
                     target,
@@ -301,18 +312,9 @@ impl Process {
     }
 }
 
-fn roots(load: Load, directory: &TempDir) -> Option<PathBuf> {
-    (load.transport == Transport::Tls).then(|| directory.path().join("roots.pem"))
-}
-
-fn roots_argument(load: Load, directory: &TempDir) -> anyhow::Result<Option<String>> {
-    let Some(roots) = roots(load, directory) else {
-        return Ok(None);
-    };
-    let roots = roots
-        .to_str()
-        .context("the temporary directory's path is not UTF-8")?;
-    Ok(Some(format!("--tls-roots={roots}")))
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str()
+        .context("the temporary directory's path is not UTF-8")
 }
 
 /// Waits until all have arrived, or nothing new has for a while.
