@@ -14,6 +14,7 @@ mod error;
 mod exchange;
 mod limits;
 mod pool;
+mod presentable;
 mod resolve;
 mod stream;
 mod target;

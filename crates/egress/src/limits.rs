@@ -24,3 +24,6 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 pub(crate) const OPENING_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Longest reason, in characters: it is kept with each attempt, and peers have a say in it.
 pub(crate) const REASON_CHARS_MAX: usize = 1000;
+/// Most certificates that we present in one handshake: real chains have two or three, and servers
+/// refuse long ones.
+pub(crate) const CLIENT_CHAIN_MAX: usize = 8;
