@@ -119,6 +119,19 @@ impl TrustAnchors {
         Ok(self)
     }
 
+    /// These roots and those whose certificates these are.
+    pub fn with_der<'a>(
+        mut self,
+        certificates: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, TrustAnchorError> {
+        for (entry, der) in (1..).zip(certificates) {
+            let (anchor, facts) = anchor(entry, SectionKind::Certificate, der.to_vec())?;
+            self.anchors.push(anchor);
+            self.facts.push(facts);
+        }
+        Ok(self)
+    }
+
     /// Whether nothing is trusted.
     pub fn is_empty(&self) -> bool {
         self.anchors.is_empty()
