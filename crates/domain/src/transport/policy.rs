@@ -418,7 +418,7 @@ fn one_of<T: Copy>(
     found.ok_or_else(|| {
         let names: Vec<_> = values.iter().map(|value| name(*value)).collect();
         Violation::new(
-            "value_error.enum",
+            "value_error.choice",
             format!("must be one of {}", names.join(", ")),
         )
     })
@@ -454,7 +454,7 @@ mod tests {
             assert_eq!(KeyExchangeGroup::parse(group.as_str()), Ok(group));
         }
         let wrong = TlsVersion::parse("1.1").unwrap_err();
-        assert_eq!(wrong.rule, "value_error.enum");
+        assert_eq!(wrong.rule, "value_error.choice");
         assert_eq!(wrong.message, "must be one of 1.2, 1.3");
         assert!(KeyExchangeGroups::new(vec![]).is_err());
         let twice = vec![KeyExchangeGroup::X25519; 2];
