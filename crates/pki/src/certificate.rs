@@ -13,8 +13,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 pub use self::algorithm::{KeyAlgorithm, RSA_BITS_MAX, RSA_BITS_MIN, SignatureAlgorithm};
 pub use self::extensions::{Purpose, Stapling};
 pub use self::fingerprint::CertificateSha256;
-pub use self::names::Names;
 pub(crate) use self::names::distinguished_name;
+pub use self::names::{Names, printable_name};
 pub use self::spki::{SpkiSha256, SpkiSha256Error};
 
 /// Longest certificate that is read, in bytes: a TLS handshake message can't hold more than this

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::X509Certificate;
+use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
 /// Most names that are kept of a certificate: enough for a message to a person.
@@ -80,6 +80,14 @@ fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(|octets| Ipv4Addr::from(octets).into());
     let v6 = <[u8; 16]>::try_from(bytes).map(|octets| Ipv6Addr::from(octets).into());
     v4.or(v6).ok()
+}
+
+/// A `Name` in DER, as servers hint at the CAs of client certificates, for people.
+pub fn printable_name(der: &[u8]) -> Option<String> {
+    match X509Name::from_der(der) {
+        Ok((rest, name)) if rest.is_empty() => Some(distinguished_name(&name)),
+        _ => None,
+    }
 }
 
 pub(crate) fn distinguished_name(name: &X509Name<'_>) -> String {
