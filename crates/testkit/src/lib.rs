@@ -5,6 +5,7 @@
 pub mod api_client;
 pub mod fake_endpoint;
 pub mod hostile_endpoint;
+pub mod real_server;
 pub mod received;
 pub mod reply;
 pub mod seed;
