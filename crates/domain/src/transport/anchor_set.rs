@@ -9,7 +9,8 @@ use crate::transport::name::Name;
 /// Most roots in a set: one CA's, its next one's, and a few partners'.
 pub const ANCHORS_MAX: usize = 32;
 
-/// A named set of private roots, as of one version. Two are equal if name and version are.
+/// A named set of private roots, as of one version. Two are equal if they hold the same roots under
+/// the same name: a version begins again when a name is used again.
 #[derive(Clone, Debug)]
 pub struct AnchorSet {
     /// Its name.
@@ -83,6 +84,12 @@ impl AnchorSet {
 
 impl PartialEq for AnchorSet {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.version == other.version
+        let roots = |set: &Self| {
+            set.anchors
+                .iter()
+                .map(|anchor| anchor.sha256)
+                .collect::<Vec<_>>()
+        };
+        self.name == other.name && roots(self) == roots(other)
     }
 }

@@ -158,6 +158,20 @@ impl HandshakeReport {
         self.verified.iter().map(|seen| seen.spki_sha256).collect()
     }
 
+    /// Whether both came to the same: in all but their time, the address that answered, and words
+    /// for people, which may name either.
+    pub fn came_to_the_same(&self, other: &Self) -> bool {
+        let result = |report: &Self| report.failure.as_ref().map(|failed| failed.failure);
+        result(self) == result(other)
+            && self.proxy == other.proxy
+            && self.tls == other.tls
+            && self.observed == other.observed
+            && self.verified == other.verified
+            && self.pins == other.pins
+            && self.client == other.client
+            && self.revocation.status == other.revocation.status
+    }
+
     /// Its result as a metric label.
     pub fn result(&self) -> &'static str {
         match &self.failure {
@@ -216,5 +230,57 @@ impl RevocationWord {
             Self::Revoked => "revoked",
             Self::Unknown => "unknown",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> HandshakeReport {
+        HandshakeReport {
+            at: Timestamp::from_millis(1),
+            duration_ms: 5,
+            failure: Some(Failed {
+                failure: TlsFailure::PeerExpired,
+                reason: "expired 3 s ago".to_owned(),
+            }),
+            remote_ip: None,
+            proxy: None,
+            tls: None,
+            observed: vec![],
+            verified: vec![],
+            pins: PinVerdict::default(),
+            client: ClientCertificate::default(),
+            revocation: RevocationFinding::default(),
+        }
+    }
+
+    #[test]
+    fn time_address_and_words_make_no_difference() {
+        let later = HandshakeReport {
+            at: Timestamp::from_millis(2),
+            duration_ms: 7,
+            failure: Some(Failed {
+                failure: TlsFailure::PeerExpired,
+                reason: "expired 4 s ago".to_owned(),
+            }),
+            remote_ip: Some([192, 0, 2, 1].into()),
+            ..report()
+        };
+        assert!(report().came_to_the_same(&later));
+        let mended = HandshakeReport {
+            failure: None,
+            ..report()
+        };
+        assert!(!report().came_to_the_same(&mended));
+        let asked = HandshakeReport {
+            client: ClientCertificate {
+                requested: true,
+                ..ClientCertificate::default()
+            },
+            ..report()
+        };
+        assert!(!report().came_to_the_same(&asked));
     }
 }

@@ -12,7 +12,8 @@ use crate::transport::rotation::{Stage, StageTimes};
 /// room for a mistake.
 pub const CERTIFICATES_MAX: usize = 8;
 
-/// A client identity as of one version. Two are equal if name and version are.
+/// A client identity as of one version. Two are equal if they present the same under the same name,
+/// whatever else was done to them: a version begins again when a name is used again.
 #[derive(Clone, Debug)]
 pub struct ClientIdentity {
     /// Its name.
@@ -84,7 +85,13 @@ impl ClientIdentity {
 
 impl PartialEq for ClientIdentity {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.version == other.version
+        let presented = |one: &Self| -> Vec<_> {
+            let presentable = one.presentable();
+            presentable
+                .map(|(one, issued)| (one.number, issued.clone()))
+                .collect()
+        };
+        self.name == other.name && presented(self) == presented(other)
     }
 }
 
@@ -134,5 +141,19 @@ mod tests {
         check(&[Issued], &[1]);
         check(&[Retired, Requested], &[]);
         check(&[Retired, Seen, Requested], &[2]);
+    }
+
+    #[test]
+    fn identities_are_equal_that_present_the_same() {
+        let one = identity(&[Stage::Seen]);
+        let asked_for_another = identity(&[Stage::Seen, Stage::Requested]);
+        assert_eq!(one, asked_for_another);
+        assert_ne!(one, identity(&[Stage::Seen, Stage::Distributed]));
+        let mut made_anew = one.clone();
+        for certificate in &mut made_anew.certificates {
+            let issued = certificate.issued.as_mut().unwrap();
+            issued.chain_der.push(vec![1]);
+        }
+        assert_ne!(one, made_anew, "though of the same version");
     }
 }
