@@ -6,9 +6,11 @@
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::{RelativeDistinguishedName, X509Name};
+use x509_parser::x509::{RelativeDistinguishedName, SubjectPublicKeyInfo, X509Name};
 
-use crate::certificate::{Certificate, CertificateError, SpkiSha256, distinguished_name};
+use crate::certificate::{
+    Certificate, CertificateError, KeyAlgorithm, SpkiSha256, distinguished_name,
+};
 use crate::public_root::PublicRoots;
 use crate::verify::PathCertificate;
 
@@ -28,6 +30,11 @@ pub struct TrustAnchors {
 #[derive(Clone, Debug)]
 pub(crate) struct AnchorFacts {
     pub(crate) on_path: PathCertificate,
+    /// Its first and its last second, since the Unix epoch; `None` where nothing but name and key
+    /// is known.
+    pub(crate) validity_secs: Option<(i64, i64)>,
+    /// Whether browsers trust its key.
+    public: bool,
 }
 
 /// A bundle of roots can't be used. Entries are counted from 1.
@@ -142,6 +149,36 @@ impl TrustAnchors {
         self.anchors.len()
     }
 
+    /// Whether browsers trust one of them, too.
+    pub fn has_public_root(&self) -> bool {
+        self.facts.iter().any(|facts| facts.public)
+    }
+
+    /// Whether one of them belongs to this organisation, by its name.
+    pub(crate) fn has_organisation(&self, organisation: &str) -> bool {
+        self.anchors.iter().any(|anchor| {
+            subject(anchor)
+                .iter_organization()
+                .any(|name| name.as_str().is_ok_and(|name| name == organisation))
+        })
+    }
+
+    /// The root of this name whose key is too weak to sign anything, if there is one.
+    pub(crate) fn weak_key_of(&self, issuer: &X509Name<'_>) -> Option<(String, KeyAlgorithm)> {
+        self.anchors.iter().find_map(|anchor| {
+            let named = subject(anchor).iter_rdn().eq(issuer.iter_rdn());
+            let spki = webpki::spki_for_anchor(anchor);
+            let (_, spki) = SubjectPublicKeyInfo::from_der(&spki).ok()?;
+            let key = KeyAlgorithm::of(&spki);
+            (named && key.is_weak()).then(|| (distinguished_name(issuer), key))
+        })
+    }
+
+    /// Whose root it is, for messages.
+    pub(crate) fn subject_of(anchor: &TrustAnchor<'_>) -> String {
+        distinguished_name(&subject(anchor))
+    }
+
     /// What is known of one of [`as_slice`](Self::as_slice).
     pub(crate) fn facts(&self, anchor: &TrustAnchor<'_>) -> Option<&AnchorFacts> {
         let same = |known: &TrustAnchor<'_>| std::ptr::eq(known, anchor);
@@ -158,32 +195,37 @@ impl TrustAnchors {
 
 impl AnchorFacts {
     fn of(certificate: &Certificate) -> Self {
+        let key = certificate.spki_sha256();
         Self {
             on_path: PathCertificate::of(certificate),
+            validity_secs: Some((certificate.not_before_secs(), certificate.not_after_secs())),
+            public: PublicRoots::mozilla().with_key(key).is_some(),
         }
     }
 
     fn of_known(anchor: &TrustAnchor<'_>) -> Self {
         let spki = SpkiSha256::of_spki(&webpki::spki_for_anchor(anchor));
-        let subject = subject(anchor);
+        let subject = distinguished_name(&subject(anchor));
         match PublicRoots::mozilla().with_key(spki) {
             Some(root) if root.subject() == subject => Self::of(root),
-            _ => Self {
+            known => Self {
                 on_path: PathCertificate::key_only(spki, subject),
+                validity_secs: None,
+                public: known.is_some(),
             },
         }
     }
 }
 
 /// An anchor's name is what stands in its sequence, without the header.
-fn subject(anchor: &TrustAnchor<'_>) -> String {
+fn subject<'a>(anchor: &'a TrustAnchor<'_>) -> X509Name<'a> {
     let raw = anchor.subject.as_ref();
     let (mut rest, mut parts) = (raw, Vec::new());
     while let Ok((behind, part)) = RelativeDistinguishedName::from_der(rest) {
         parts.push(part);
         rest = behind;
     }
-    distinguished_name(&X509Name::new(parts, raw))
+    X509Name::new(parts, raw)
 }
 
 fn anchor(

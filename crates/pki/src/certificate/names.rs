@@ -85,7 +85,7 @@ fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
 /// A `Name` in DER, as servers hint at the CAs of client certificates, for people.
 pub fn printable_name(der: &[u8]) -> Option<String> {
     match X509Name::from_der(der) {
-        Ok((rest, name)) if rest.is_empty() => Some(distinguished_name(&name)),
+        Ok(([], name)) => Some(distinguished_name(&name)),
         _ => None,
     }
 }

@@ -7,8 +7,8 @@ use hookseal_pki::chain::ObservedChain;
 use hookseal_pki::trust_anchor::TrustAnchors;
 use hookseal_pki::verify::{VerifiedChain, VerifyError, verify};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, SanType, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -68,6 +68,19 @@ pub(crate) fn server(names: &[&str]) -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, "server");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params
+}
+
+/// Where the issuer's certificate can be fetched (RFC 5280 §4.2.2.1).
+pub(crate) fn ca_issuers(url: &str) -> CustomExtension {
+    const OID: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+    const CA_ISSUERS: &[u8] = &[0x06, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2];
+    let url_len = u8::try_from(url.len()).unwrap();
+    let description_len = url_len + 12;
+    let mut der = vec![0x30, description_len + 2, 0x30, description_len];
+    der.extend_from_slice(CA_ISSUERS);
+    der.extend_from_slice(&[0x86, url_len]);
+    der.extend_from_slice(url.as_bytes());
+    CustomExtension::from_oid_content(OID, der)
 }
 
 fn san(name: &str) -> SanType {

@@ -4,12 +4,12 @@ use hookseal_pki::certificate::Certificate;
 use hookseal_pki::trust_anchor::TrustAnchors;
 use hookseal_pki::verify::{VerifyError, Which};
 use rcgen::{
-    BasicConstraints, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, NameConstraints,
-    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, date_time_ymd,
+    BasicConstraints, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
+    NameConstraints, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, date_time_ymd,
 };
 use webpki::anchor_from_trusted_cert;
 
-use crate::authority::{Authority, server, verdict};
+use crate::authority::{Authority, ca_issuers, server, verdict};
 
 const NAME: &str = "hooks.example.com";
 
@@ -216,17 +216,124 @@ fn no_way_to_a_root() {
     let leaf = intermediate.issue(&server(&[NAME]));
 
     let missing = verdict(&leaf, &[], &root.anchors(), NAME);
-    check_refused(
-        missing,
-        &["CN=Intermediate", "sent no intermediate certificate"],
-    );
+    let words = ["CN=Intermediate", "sent no intermediate certificate"];
+    check_refused(missing, &words);
 
     let sent = [intermediate.der.clone()];
     let unknown = verdict(&leaf, &sent, &other.anchors(), NAME);
-    check_refused(unknown, &["CN=Intermediate", "its CA is not trusted here"]);
+    let words = ["leads to no trusted root", "it ends at CN=Root"];
+    check_refused(unknown, &words);
 
     let nobody = verdict(&leaf, &sent, &TrustAnchors::none(), NAME);
     check_refused(nobody, &["leads to no trusted root"]);
+
+    let sent = [intermediate.der, root.der.clone()];
+    let with_root = verdict(&leaf, &sent, &other.anchors(), NAME);
+    let issuer = "CN=Root".to_owned();
+    assert_eq!(with_root, Err(VerifyError::UnknownIssuer { issuer }));
+}
+
+/// What is missing is named, and where it can be had (RFC 5280 §4.2.2.1).
+#[test]
+fn which_certificate_is_missing() {
+    let root = Authority::root("Root");
+    let upper = root.intermediate(Authority::params("Upper"));
+    let mut params = Authority::params("Lower");
+    params.use_authority_key_identifier_extension = true;
+    params.custom_extensions = vec![ca_issuers("http://ca.example/upper.cer")];
+    let lower = upper.intermediate(params);
+    let leaf = lower.issue(&server(&[NAME]));
+
+    let got = verdict(&leaf, &[lower.der.clone()], &root.anchors(), NAME);
+    let words = [
+        "the certificate of CN=Lower (issuer: CN=Upper, key identifier ",
+        "did not send the certificate of that issuer",
+        "it can be fetched from http://ca.example/upper.cer; install it in the server's chain",
+    ];
+    let VerifyError::IntermediateMissing(missing) = check_refused(got, &words) else {
+        panic!("another reason");
+    };
+    let upper_facts = Certificate::parse(&upper.der).unwrap();
+    assert_eq!(missing.authority_key_id(), upper_facts.subject_key_id());
+    assert_eq!(missing.issuer(), "CN=Upper");
+
+    // Something was sent that leads nowhere: the wrong intermediate certificate.
+    let got = verdict(&leaf, &[upper.der], &root.anchors(), NAME);
+    check_refused(got, &["CN=server (issuer: CN=Lower", "did not send"]);
+}
+
+/// The trusted root is of the same organisation as the issuer that was not sent.
+#[test]
+fn a_missing_intermediate_of_a_known_organisation() {
+    let of_org = |name: &str| {
+        let mut params = Authority::params(name);
+        let organisation = DnType::OrganizationName;
+        params
+            .distinguished_name
+            .push(organisation, "Example Trust");
+        params
+    };
+    let key = KeyPair::generate().unwrap();
+    let params = of_org("Root");
+    let anchors = TrustAnchors::none()
+        .with_pem(params.self_signed(&key).unwrap().pem().as_bytes())
+        .unwrap();
+    let root = rcgen::Issuer::new(params, key);
+    let (upper_params, key) = (of_org("Upper"), KeyPair::generate().unwrap());
+    let _not_sent = upper_params.signed_by(&key, &root).unwrap();
+    let upper = rcgen::Issuer::new(upper_params, key);
+    let (params, key) = (Authority::params("Lower"), KeyPair::generate().unwrap());
+    let lower = params.signed_by(&key, &upper).unwrap();
+    let lower_issuer = rcgen::Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let leaf = server(&[NAME]).signed_by(&key, &lower_issuer).unwrap();
+
+    let sent = [lower.der().clone()];
+    let got = verdict(leaf.der(), &sent, &anchors, NAME);
+    let got = check_refused(got, &["CN=Upper"]);
+    assert!(matches!(got, VerifyError::IntermediateMissing(_)));
+    let elsewhere = Authority::root("Root").anchors();
+    let got = verdict(leaf.der(), &sent, &elsewhere, NAME);
+    assert!(matches!(got, Err(VerifyError::UnknownIssuer { .. })));
+}
+
+/// Our own roots end, too: the set was checked when it was saved, and time goes on.
+#[test]
+fn an_expired_root() {
+    let dated_root = |from: (i32, u8), until: (i32, u8)| {
+        let (mut params, key) = (Authority::params("Root"), KeyPair::generate().unwrap());
+        params.not_before = date_time_ymd(from.0, from.1, 1);
+        params.not_after = date_time_ymd(until.0, until.1, 1);
+        let certificate = params.self_signed(&key).unwrap();
+        let pem = certificate.pem();
+        let issuer = rcgen::Issuer::new(params, key);
+        (pem, issuer)
+    };
+    let (old_pem, old) = dated_root((2020, 1), (2026, 6));
+    let key = KeyPair::generate().unwrap();
+    let leaf = server(&[NAME]).signed_by(&key, &old).unwrap();
+    let anchors = |pem: &str| TrustAnchors::none().with_pem(pem.as_bytes()).unwrap();
+    let got = verdict(leaf.der(), &[], &anchors(&old_pem), NAME);
+    let words = [
+        "the trusted root CN=Root expired on 2026-06-01",
+        "replace it",
+    ];
+    let got = check_refused(got, &words);
+    assert!(matches!(got, VerifyError::RootExpired { .. }));
+
+    // The same key, issued again: one of the two is valid, in whatever order they are tried.
+    let mut params = Authority::params("Root");
+    params.not_after = date_time_ymd(2030, 1, 1);
+    let new_pem = params.self_signed(old.key()).unwrap().pem();
+    for both in [format!("{old_pem}{new_pem}"), format!("{new_pem}{old_pem}")] {
+        let verified = verdict(leaf.der(), &[], &anchors(&both), NAME).unwrap();
+        assert_eq!(verified.anchor().not_after_secs(), Some(1_893_456_000));
+    }
+
+    let (early_pem, early) = dated_root((2027, 1), (2030, 1));
+    let leaf = server(&[NAME]).signed_by(&key, &early).unwrap();
+    let got = verdict(leaf.der(), &[], &anchors(&early_pem), NAME);
+    assert!(matches!(got, Err(VerifyError::RootNotYetValid { .. })));
 }
 
 /// The same names and another key: the signature, not the name, makes the issuer.
@@ -333,6 +440,6 @@ fn many_names_are_few_in_the_reason() {
     };
     let words = ["only for n0.e, n1.e", "n7.e and 4992 more"];
     let text = check_refused(with_names(5_000), &words).to_string();
-    assert!(text.len() < 200, "{text}");
+    assert!(text.len() < 300, "{text}");
     check_refused(with_names(10_000), &["chain is too big"]);
 }

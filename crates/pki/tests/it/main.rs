@@ -6,3 +6,4 @@ mod bundles;
 mod chains;
 mod hostile;
 mod pins;
+mod weak;
