@@ -7,5 +7,6 @@ pub mod certificate;
 pub mod chain;
 pub mod pin_source;
 pub mod public_root;
+pub mod revocation;
 pub mod trust_anchor;
 pub mod verify;
