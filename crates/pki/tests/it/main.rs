@@ -5,5 +5,6 @@ mod authority;
 mod bundles;
 mod chains;
 mod hostile;
+mod openssl;
 mod pins;
 mod weak;
