@@ -12,6 +12,7 @@ use anyhow::Context;
 
 use crate::real_server::process::Process;
 use crate::real_server::software::program;
+use crate::wait::until;
 
 /// It serves one connection at a time, so none may be kept.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -48,11 +49,14 @@ impl OpensslServer {
         // Ends with the process, which closes the pipes.
         std::thread::spawn(move || answer(output, input, &counting));
         process.until_listening(address).await?;
-        Ok(Self {
+        let server = Self {
             address,
             counts,
             process,
-        })
+        };
+        let noticed = async || Ok(server.errors().checked_sub(1));
+        until("the connection that looked for it is over", noticed).await?;
+        Ok(server)
     }
 
     /// Where it listens.
@@ -68,6 +72,17 @@ impl OpensslServer {
     /// How many requests it received whole so far.
     pub fn requests(&self) -> usize {
         self.counts.requests.load(Ordering::SeqCst)
+    }
+
+    /// How many handshakes it gave up so far.
+    pub fn handshakes_failed(&self) -> usize {
+        self.errors().saturating_sub(1)
+    }
+
+    /// How many connections ended badly: the first is the one that looked whether it listens.
+    fn errors(&self) -> usize {
+        let log = self.log();
+        log.lines().filter(|line| *line == "ERROR").count()
     }
 
     /// What it said, for a message.

@@ -14,7 +14,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::test_ca::TestCa;
+use crate::test_ca::{LeafSpec, TestCa};
 
 /// A certificate with its key.
 #[derive(Debug)]
@@ -54,6 +54,15 @@ impl Leaf {
             spki_der: key.subject_public_key_info(),
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
         }
+    }
+
+    /// Issued by itself.
+    pub fn self_signed(spec: &LeafSpec) -> anyhow::Result<Self> {
+        let key = spec.key.generate()?;
+        let mut params = spec.params()?;
+        params.use_authority_key_identifier_extension = false;
+        let certificate = params.self_signed(&key)?;
+        Ok(Self::new(vec![certificate.der().clone()], &key))
     }
 
     /// A TLS server that presents it.
