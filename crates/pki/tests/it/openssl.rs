@@ -20,14 +20,12 @@ const STRANGE: u64 = 0x1003;
 
 /// `None` if there is no OpenSSL here, which CI does not let pass.
 fn openssl() -> Option<()> {
-    match Command::new("openssl").arg("version").output() {
-        Ok(_) => Some(()),
-        Err(error) if std::env::var_os("CI").is_none() => {
-            eprintln!("SKIPPED openssl: {error}");
-            None
-        }
-        Err(error) => panic!("openssl: {error}"),
+    let version = Command::new("openssl").arg("version").output();
+    if let Err(error) = &version {
+        assert!(std::env::var_os("CI").is_none(), "openssl: {error}");
+        eprintln!("SKIPPED openssl: {error}");
     }
+    version.ok().map(|_| ())
 }
 
 /// A CA whose files lie in a directory, as OpenSSL wants them.
@@ -134,10 +132,10 @@ const BY_RESPONDER: &[&str] = &[
     "1",
 ];
 
-fn revocation(standing: Result<Standing, OcspError>) -> String {
+fn revocation(standing: Result<Standing, OcspError>) -> Option<String> {
     match standing {
-        Ok(Standing::Revoked(revoked)) => revoked.to_string(),
-        other => panic!("{other:?}"),
+        Ok(Standing::Revoked(revoked)) => Some(revoked.to_string()),
+        _ => None,
     }
 }
 
@@ -145,15 +143,15 @@ fn revocation(standing: Result<Standing, OcspError>) -> String {
 fn its_responder_understands_us() {
     let Some(()) = openssl() else { return };
     let place = Place::new("responder");
-    let since = "on 2026-11-01T12:00:00Z (keyCompromise)";
+    let since = Some("on 2026-11-01T12:00:00Z (keyCompromise)");
     assert_eq!(place.ask(GOOD, BY_CA), Ok(Standing::Good));
-    assert_eq!(revocation(place.ask(REVOKED, BY_CA)), since);
+    assert_eq!(revocation(place.ask(REVOKED, BY_CA)).as_deref(), since);
     assert_eq!(place.ask(STRANGE, BY_CA), Err(OcspError::Unknown));
     let ocsp = [ExtendedKeyUsagePurpose::OcspSigning];
     place.responder(&place.ca, &ocsp);
     assert_eq!(place.ask(GOOD, BY_RESPONDER), Ok(Standing::Good));
     let by_key = [BY_RESPONDER, &["-resp_key_id", "-rmd", "sha384"]].concat();
-    assert_eq!(revocation(place.ask(REVOKED, &by_key)), since);
+    assert_eq!(revocation(place.ask(REVOKED, &by_key)).as_deref(), since);
     // Without nextUpdate, and with the certificate left out.
     let endless = &BY_CA[..4];
     assert_eq!(place.ask(GOOD, endless), Ok(Standing::Good));
