@@ -48,7 +48,7 @@ pub(crate) fn pull_if_room(shared: &Arc<Shared>, lane: &Arc<Lane>) {
     if shared.is_stopping() {
         return;
     }
-    if let Some((rows, bytes)) = shared.lanes.begin_pull(lane) {
+    if let Some((rows, bytes)) = shared.lanes.begin_pull(lane, &*shared.clock) {
         let limit = PullLimit {
             rows: rows.min(PULL_ROWS_MAX),
             bytes: bytes.min(PULL_BYTES_MAX),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_store::retention::RetentionPolicy;
 
@@ -10,6 +11,8 @@ use hookseal_store::retention::RetentionPolicy;
 pub struct EngineConfig {
     /// The delays between attempts.
     pub retry_schedule: RetrySchedule,
+    /// When an endpoint that fails the same way each time is tried again.
+    pub breaker_rule: BreakerRule,
     /// One deadline for a whole attempt.
     pub attempt_timeout: Duration,
     /// Most attempts of one endpoint at the same time.

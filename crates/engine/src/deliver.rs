@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tracing::{debug, error, info};
 
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
+use hookseal_domain::delivery::breaker::{Turn, Verdict};
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
 use hookseal_domain::delivery::retry::Jitter;
 use hookseal_domain::delivery::{Ended, Next};
@@ -20,7 +21,9 @@ use hookseal_egress::{DeliveryRequest, Exchanged};
 use hookseal_store::work::FinishedAttempt;
 
 use crate::backlog;
-use crate::lane::{Job, Lane};
+use crate::breakers;
+use crate::lane::{Job, Lane, Onward};
+use crate::lanes::Leaving;
 use crate::persist::until_stored;
 use crate::prepared::Prepared;
 use crate::shared::Shared;
@@ -55,49 +58,96 @@ pub(crate) fn spawn_worker(shared: &Arc<Shared>, lane: &Arc<Lane>) {
 
 /// A worker of a lane: tries one delivery after the other until the lane has no more for it.
 async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
-    while let Some(job) = lane.next_job() {
+    loop {
         let Ok(permit) = Arc::clone(&shared.in_flight).acquire_owned().await else {
             return;
         };
         if shared.is_stopping() {
-            // Untried, and still this epoch's own: the next start takes it back.
             return;
         }
-        deliver(&shared, &lane, job).await;
+        // Only now: while the worker waited, the lane may have been paused.
+        let Some((job, turn)) = lane.next_job(&*shared.clock) else {
+            return;
+        };
+        deliver(&shared, &lane, job, turn).await;
         drop(permit);
-        if lane.begin_another() {
+        let onward = lane.onward(&*shared.clock);
+        if onward == Onward::GoOnWithAnother {
             spawn_worker(&shared, &lane);
         }
         backlog::pull_if_room(&shared, &lane);
+        if onward == Onward::Stop {
+            return;
+        }
     }
 }
 
-async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job) {
-    let job_bytes = job.payload_bytes();
-    let tried = match find(shared, lane, &job).await {
+async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job, turn: Turn) {
+    let (verdict, outcome) = match find(shared, lane, &job).await {
         // Without a payload there is nothing to hold: it ends.
         Found::Hold(_) if job.payload.is_some() => {
             hold(shared, lane, &job).await;
-            shared.lanes.left(lane, job_bytes);
-            return;
+            (Verdict::Untried, None)
         }
-        Found::Deleted => not_sent(
-            shared,
-            FailureKind::EndpointDeleted,
-            "The endpoint was deleted",
-        ),
-        Found::Hold(to) => not_sent_to(shared, &to, FailureKind::PayloadExpired, PAYLOAD_GONE),
-        // By the schedule, like any failure: one unreadable row must not keep a worker busy.
-        Found::Unreadable => not_sent(shared, FailureKind::Internal, UNREADABLE),
-        Found::Send(to) => {
-            let tried = send(shared, &to, &job).await;
-            let outcome = finish(shared, lane, &job, tried, &to.destination.park_on).await;
-            shared.lanes.finished(lane, job_bytes, outcome);
-            return;
+        found => {
+            let (tried, to) = attempt(shared, &job, found).await;
+            let verdict = verdict(shared, lane, &tried, to.as_deref());
+            let nowhere = ParkOn::default();
+            let park_on = to.as_ref().map_or(&nowhere, |to| &to.destination.park_on);
+            let outcome = finish(shared, lane, &job, tried, park_on).await;
+            (verdict, Some(outcome))
         }
     };
-    let outcome = finish(shared, lane, &job, tried, &ParkOn::default()).await;
-    shared.lanes.finished(lane, job_bytes, outcome);
+    let leaving = Leaving {
+        job_bytes: job.payload_bytes(),
+        turn,
+        verdict,
+        outcome,
+        at: shared.clock.now(),
+    };
+    if let Some(change) = shared.lanes.leave(lane, &leaving) {
+        breakers::follow(shared, lane, change).await;
+    }
+}
+
+/// Makes the attempt, if there is anybody to make it to.
+async fn attempt(shared: &Shared, job: &Job, found: Found) -> (Tried, Option<Arc<Prepared>>) {
+    match found {
+        Found::Send(to) => (send(shared, &to, job).await, Some(to)),
+        Found::Hold(to) => {
+            let tried = not_sent_to(shared, &to, FailureKind::PayloadExpired, PAYLOAD_GONE);
+            (tried, None)
+        }
+        Found::Deleted => {
+            let kind = FailureKind::EndpointDeleted;
+            (not_sent(shared, kind, "The endpoint was deleted"), None)
+        }
+        // By the schedule, like any failure: one unreadable row must not keep a worker busy.
+        Found::Unreadable => (not_sent(shared, FailureKind::Internal, UNREADABLE), None),
+    }
+}
+
+/// What an attempt says of its endpoint. A failure that the configuration of a moment ago may have
+/// caused says nothing.
+fn verdict(shared: &Shared, lane: &Lane, tried: &Tried, to: Option<&Prepared>) -> Verdict {
+    let failure = match (tried.facts.tls_failure, &tried.reply) {
+        (Some(failure), _) if failure.is_deterministic() => failure,
+        (Some(_), _) => return Verdict::Unclear,
+        (None, Reply::Response { .. }) => return Verdict::Answered,
+        (None, Reply::Failure(FailureKind::EndpointDeleted | FailureKind::PayloadExpired)) => {
+            return Verdict::Untried;
+        }
+        (None, Reply::Failure(_)) => return Verdict::Unclear,
+    };
+    let Some(to) = to else {
+        return Verdict::Unclear;
+    };
+    shared.breakers.watch(lane.endpoint, to.org);
+    if shared.routes.is_current(lane.app, to) {
+        Verdict::TlsFailed(failure)
+    } else {
+        Verdict::Unclear
+    }
 }
 
 /// Finds out where to send to, as configured now.

@@ -35,10 +35,10 @@ pub(crate) fn fan_out(shared: &Arc<Shared>, routes: &AppRoutes, publish: &Publis
         }
         let start = if destination.disabled {
             DeliveryStart::Held
-        } else if let Some(place) = shared
-            .lanes
-            .reserve(app, destination.id, publish.payload.len())
-        {
+        } else if let Some(place) = {
+            let (lanes, clock) = (&shared.lanes, &*shared.clock);
+            lanes.reserve(app, destination.id, publish.payload.len(), clock)
+        } {
             out.places.push(place);
             DeliveryStart::Owned
         } else {

@@ -24,7 +24,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             shared.look_for_backlogs();
         }
         shared.egress.sweep();
-        shared.lanes.sweep();
+        shared.lanes.sweep(shared.clock.now());
+        shared.breakers.sweep(&shared.lanes);
         shared
             .metrics
             .lanes
@@ -33,6 +34,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             .metrics
             .window_bytes
             .set(i64::try_from(shared.lanes.bytes()).unwrap_or(i64::MAX));
+        let paused = shared.breakers.paused(&shared.lanes);
+        shared.metrics.set_lanes_paused(&paused);
         forget(&shared).await;
         shared
             .clock

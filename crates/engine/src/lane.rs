@@ -1,7 +1,7 @@
 //! A lane: everything in memory for one active endpoint.
 //!
 //! **Invariant:** the places given out never exceed the window, and each is given back exactly
-//! once.
+//! once; no attempt begins that the breaker does not allow.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,10 +9,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use hookseal_domain::delivery::breaker::{Breaker, Turn};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_store::work::Claimed;
+
+use crate::clock::Clock;
+
+/// What a delivery in memory costs besides its payload, in bytes: job, keys and allocator.
+pub(crate) const DELIVERY_BYTES: usize = 256;
 
 /// A delivery in memory.
 #[derive(Clone, Debug)]
@@ -56,6 +62,19 @@ pub(super) struct LaneState {
     pub(super) backlog: bool,
     /// Whether the backlog is being read.
     pub(super) pulling: bool,
+    /// Whether attempts are made.
+    pub(super) breaker: Breaker,
+}
+
+/// What a worker does after an attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Onward {
+    /// It ends, and is counted no more.
+    Stop,
+    /// It makes the next attempt.
+    GoOn,
+    /// So does another one, which is counted already.
+    GoOnWithAnother,
 }
 
 // === impl Job ===
@@ -73,9 +92,13 @@ impl Job {
         }
     }
 
-    /// Bytes that it keeps in memory.
+    /// Bytes of its payload.
     pub(crate) fn payload_bytes(&self) -> usize {
         self.payload.as_ref().map_or(0, Bytes::len)
+    }
+
+    fn cost(&self) -> usize {
+        self.payload_bytes() + DELIVERY_BYTES
     }
 }
 
@@ -116,30 +139,63 @@ impl Lane {
                 running_max,
                 backlog: false,
                 pulling: false,
+                breaker: Breaker::default(),
             }),
         })
     }
 
     /// The next delivery for a worker that is running; `None` ends the worker.
-    pub(crate) fn next_job(&self) -> Option<Job> {
+    pub(crate) fn next_job(&self, clock: &dyn Clock) -> Option<(Job, Turn)> {
         let mut state = self.state.lock();
-        if state.running > state.running_max {
+        let begun = if state.running <= state.running_max {
+            state.begin(clock)
+        } else {
+            None
+        };
+        if begun.is_none() {
             state.running -= 1;
-            return None;
         }
-        let job = state.queue.pop_front();
-        if job.is_none() {
+        begun
+    }
+
+    /// What a worker does that has made an attempt: more workers come as the endpoint can take it.
+    pub(crate) fn onward(&self, clock: &dyn Clock) -> Onward {
+        let mut state = self.state.lock();
+        let waiting = state.queue.len();
+        if waiting == 0 || state.running > state.running_max || !state.allows(clock) {
             state.running -= 1;
+            return Onward::Stop;
         }
-        job
+        if waiting == 1 || state.running == state.running_max || !state.breaker.is_delivering() {
+            return Onward::GoOn;
+        }
+        state.running += 1;
+        Onward::GoOnWithAnother
     }
 
     /// Counts one more worker, if the endpoint can take it and there is something to do.
-    pub(crate) fn begin_another(&self) -> bool {
+    pub(crate) fn begin_another(&self, clock: &dyn Clock) -> bool {
         let mut state = self.state.lock();
-        let begin = state.running < state.running_max && !state.queue.is_empty();
+        let begin = !state.queue.is_empty() && state.takes_another(clock);
         state.running += usize::from(begin);
         begin
+    }
+
+    /// Whether attempts are made.
+    pub(crate) fn breaker(&self) -> Breaker {
+        self.state.lock().breaker
+    }
+
+    /// Whether nothing failed lately, and nothing can any moment.
+    pub(crate) fn is_untroubled(&self) -> bool {
+        let state = self.state.lock();
+        state.breaker.is_at_rest() && state.running == 0
+    }
+
+    /// Lets attempts be made again, whatever failed.
+    pub(crate) fn reset_breaker(&self) {
+        let mut state = self.state.lock();
+        state.breaker = state.breaker.reset();
     }
 
     /// Everything that no worker has begun.
@@ -164,6 +220,39 @@ impl LaneState {
             }
             _ => (self.running_max + 1).min(running_max),
         };
+    }
+
+    /// Whether an attempt may begin. The clock is read only where it matters.
+    pub(super) fn allows(&self, clock: &dyn Clock) -> bool {
+        self.breaker.is_delivering() || self.breaker.allows(clock.now())
+    }
+
+    /// Whether one more worker would find that it may begin.
+    pub(super) fn takes_another(&self, clock: &dyn Clock) -> bool {
+        self.running < self.running_max && self.allows(clock)
+    }
+
+    fn begin(&mut self, clock: &dyn Clock) -> Option<(Job, Turn)> {
+        if self.queue.is_empty() {
+            return None;
+        }
+        let turn = self.breaker.open_turn().or_else(|| {
+            let (breaker, turn) = self.breaker.begin(clock.now());
+            self.breaker = breaker;
+            turn
+        })?;
+        Some((self.queue.pop_front()?, turn))
+    }
+
+    /// Gives up what no worker has begun, and its places; also says how many bytes are free now.
+    pub(super) fn empty_queue(&mut self) -> (Vec<DeliveryKey>, usize) {
+        let bytes = self.queue.iter().map(Job::cost).sum();
+        let keys: Vec<_> = self.queue.drain(..).map(|job| job.key).collect();
+        self.places -= keys.len();
+        self.bytes -= bytes;
+        // Whoever comes now queues behind what is handed back.
+        self.backlog |= !keys.is_empty();
+        (keys, bytes)
     }
 
     /// Whether nothing is going on here.

@@ -10,21 +10,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::delivery::breaker::{BreakerRule, BreakerState, PauseReason, Turn, Verdict};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::id::{AppId, EndpointId};
+use hookseal_domain::time::Timestamp;
 
 use crate::backlog;
+use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::deliver;
-use crate::lane::{Job, Lane};
+use crate::lane::{DELIVERY_BYTES, Job, Lane};
 use crate::shared::Shared;
-
-/// What a delivery in memory costs besides its payload, in bytes: job, keys and allocator.
-const DELIVERY_BYTES: usize = 256;
 
 /// Attempts that an endpoint gets at once before it has answered any: it earns more with each
 /// answer, and one that is dead holds no more than these.
 const RUNNING_FIRST: usize = 4;
+
+/// Idle lanes that are kept only because their endpoints failed a moment ago. Beyond these, such an
+/// endpoint costs a few attempts more.
+const TROUBLED_IDLE_MAX: usize = 10_000;
 
 /// The lanes of this node.
 pub(crate) struct Lanes {
@@ -33,6 +37,38 @@ pub(crate) struct Lanes {
     bytes_max: usize,
     window_max: usize,
     running_max: usize,
+    breaker_rule: BreakerRule,
+}
+
+/// How a delivery left its lane.
+pub(crate) struct Leaving {
+    /// The payload's bytes.
+    pub(crate) job_bytes: usize,
+    /// The turn it had.
+    pub(crate) turn: Turn,
+    /// What it says of its endpoint.
+    pub(crate) verdict: Verdict,
+    /// What the attempt meant; `None` if there was none.
+    pub(crate) outcome: Option<Outcome>,
+    /// When.
+    pub(crate) at: Timestamp,
+}
+
+/// What a delivery that left its lane changed there.
+pub(crate) enum Change {
+    /// No attempt begins for a while.
+    Paused {
+        /// When a single one tries again.
+        until: Timestamp,
+        /// Why.
+        reason: PauseReason,
+        /// Whether attempts were made until now.
+        anew: bool,
+        /// What waited in memory, to be handed back: a paused lane takes no memory from others.
+        waiting: Vec<DeliveryKey>,
+    },
+    /// Attempts are made again.
+    Resumed,
 }
 
 /// A place in a lane's window, given back when it is dropped.
@@ -53,31 +89,40 @@ impl Lanes {
             bytes_max: config.window_bytes_max,
             window_max: config.window_deliveries_max,
             running_max: config.in_flight_per_endpoint_max,
+            breaker_rule: config.breaker_rule,
         }
     }
 
     /// Keeps a place for a new delivery; `None` if it has to go to the backlog, because the window
-    /// is full or older deliveries are there already.
+    /// is full, older deliveries are there already, or no attempt is made for now.
     pub(crate) fn reserve(
         &self,
         app: AppId,
         endpoint: EndpointId,
         payload_bytes: usize,
+        clock: &dyn Clock,
     ) -> Option<Place> {
         let mut lanes = self.by_endpoint.lock();
         let lane = self.lane(&mut lanes, app, endpoint);
-        if lane.state.lock().backlog {
-            return None;
+        {
+            let state = lane.state.lock();
+            if state.backlog || !state.allows(clock) {
+                return None;
+            }
         }
         self.place_in(lane, payload_bytes)
     }
 
-    /// Takes a claimed delivery in; gives it back if there is no room.
+    /// Takes a claimed delivery in; gives it back if there is no room, or no attempt is made for
+    /// now.
     pub(crate) fn admit(&self, shared: &Arc<Shared>, app: AppId, job: Job) -> Result<(), Job> {
         let place = {
             let mut lanes = self.by_endpoint.lock();
             let lane = self.lane(&mut lanes, app, job.key.endpoint);
-            self.place_in(lane, job.payload_bytes())
+            let allowed = lane.state.lock().allows(&*shared.clock);
+            allowed
+                .then(|| self.place_in(lane, job.payload_bytes()))
+                .flatten()
         };
         match place {
             Some(place) => {
@@ -97,21 +142,27 @@ impl Lanes {
 
     /// How many deliveries and bytes of backlog a lane may read now; `None` if it has no room or
     /// nothing to read. The caller has to pull, and then to call [`Lanes::end_pull`].
-    pub(crate) fn begin_pull(&self, lane: &Lane) -> Option<(usize, usize)> {
+    pub(crate) fn begin_pull(&self, lane: &Lane, clock: &dyn Clock) -> Option<(usize, usize)> {
         let free = self.free_bytes();
         let mut state = lane.state.lock();
+        if !state.backlog || state.pulling || !state.allows(clock) {
+            return None;
+        }
         let room = self.window_max.saturating_sub(state.places);
         let bytes = (free / 2).saturating_sub(state.bytes);
         // Half empty, so that a read brings many; and what it brings finds room.
         let worth_it = room >= self.window_max.div_ceil(2) && bytes > state.bytes;
-        if !state.backlog || state.pulling || !worth_it {
+        // After a pause there is a single attempt: whatever else were read would only go back.
+        let probes = !state.breaker.is_delivering();
+        if !worth_it || (probes && state.places > 0) {
             return None;
         }
         state.pulling = true;
         state.backlog = false;
         // Taking in what was read makes less free: two thirds of it fit for sure.
         let bytes = bytes / 3 * 2;
-        Some((room.min(bytes / DELIVERY_BYTES).max(1), bytes))
+        let rows = room.min(bytes / DELIVERY_BYTES).max(1);
+        Some((if probes { 1 } else { rows }, bytes))
     }
 
     /// Ends a pull.
@@ -136,33 +187,58 @@ impl Lanes {
         lanes.values().filter(waiting).cloned().collect()
     }
 
-    /// Takes note of an attempt's end: gives its place back and learns from its outcome.
-    pub(crate) fn finished(&self, lane: &Lane, job_bytes: usize, outcome: Outcome) {
-        let cost = job_bytes + DELIVERY_BYTES;
-        {
+    /// Takes note of a delivery that was tried or left untried: gives its place back, and learns
+    /// from what came of it.
+    pub(crate) fn leave(&self, lane: &Lane, leaving: &Leaving) -> Option<Change> {
+        let mut freed = leaving.job_bytes + DELIVERY_BYTES;
+        let change = {
             let mut state = lane.state.lock();
             state.places -= 1;
-            state.bytes -= cost;
-            state.learn(outcome, self.running_max);
-        }
-        self.bytes.fetch_sub(cost, Ordering::Relaxed);
+            state.bytes -= freed;
+            if let Some(outcome) = leaving.outcome {
+                state.learn(outcome, self.running_max);
+            }
+            let before = state.breaker;
+            let (rule, at) = (self.breaker_rule, leaving.at);
+            state.breaker = before.ended(leaving.turn, leaving.verdict, rule, at);
+            match state.breaker.state() {
+                _ if state.breaker == before => None,
+                BreakerState::Paused { until, reason, .. } => {
+                    let (waiting, bytes) = state.empty_queue();
+                    freed += bytes;
+                    Some(Change::Paused {
+                        until,
+                        reason,
+                        anew: before.is_delivering(),
+                        waiting,
+                    })
+                }
+                BreakerState::Delivering { .. } if !before.is_delivering() => Some(Change::Resumed),
+                BreakerState::Delivering { .. } | BreakerState::Probing { .. } => None,
+            }
+        };
+        self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        change
     }
 
-    /// Gives back the places of deliveries that left the lane untried.
-    pub(crate) fn left(&self, lane: &Lane, job_bytes: usize) {
-        let cost = job_bytes + DELIVERY_BYTES;
-        {
-            let mut state = lane.state.lock();
-            state.places -= 1;
-            state.bytes -= cost;
-        }
-        self.bytes.fetch_sub(cost, Ordering::Relaxed);
+    /// The lane of an endpoint, if it has one.
+    pub(crate) fn get(&self, endpoint: EndpointId) -> Option<Arc<Lane>> {
+        self.by_endpoint.lock().get(&endpoint).cloned()
     }
 
     /// Forgets lanes in which nothing is going on.
-    pub(crate) fn sweep(&self) {
+    pub(crate) fn sweep(&self, now: Timestamp) {
+        let mut troubled_idle = 0;
         let mut lanes = self.by_endpoint.lock();
-        lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || !lane.state.lock().is_idle());
+        lanes.retain(|_, lane| {
+            let state = lane.state.lock();
+            if Arc::strong_count(lane) > 1 || !state.is_idle() {
+                return true;
+            }
+            let troubled = !state.breaker.is_forgettable(self.breaker_rule, now);
+            troubled_idle += usize::from(troubled);
+            troubled && troubled_idle <= TROUBLED_IDLE_MAX
+        });
     }
 
     /// Everything that no worker has begun, to be handed back.
@@ -242,7 +318,7 @@ impl Place {
         let start = {
             let mut state = self.lane.state.lock();
             state.queue.push_back(job);
-            let start = state.running < state.running_max && !shared.is_stopping();
+            let start = state.takes_another(&*shared.clock) && !shared.is_stopping();
             state.running += usize::from(start);
             start
         };
@@ -277,6 +353,19 @@ mod tests {
 
     use super::*;
 
+    /// It is always the same time.
+    struct Still;
+
+    #[async_trait::async_trait]
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            NOW
+        }
+
+        async fn sleep_until(&self, _at: Timestamp) {}
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_422_000_000);
     const APP: AppId = AppId::from_raw(1);
     const EP: EndpointId = EndpointId::from_raw(2);
     const OTHER: EndpointId = EndpointId::from_raw(3);
@@ -295,6 +384,9 @@ mod tests {
                 history: Duration::from_secs(1),
                 batch_rows: 1,
             },
+            breaker_rule: BreakerRule {
+                probe_interval: Duration::from_secs(60),
+            },
         })
     }
 
@@ -305,36 +397,38 @@ mod tests {
     #[test]
     fn a_window_holds_so_many_and_places_come_back() {
         let lanes = lanes(3, 1 << 20);
-        let places: Vec<_> = (0..4).map(|_| lanes.reserve(APP, EP, 10)).collect();
+        let places: Vec<_> = (0..4).map(|_| lanes.reserve(APP, EP, 10, &Still)).collect();
         assert_eq!(places.iter().flatten().count(), 3);
         assert!(
-            lanes.reserve(APP, OTHER, 10).is_some(),
+            lanes.reserve(APP, OTHER, 10, &Still).is_some(),
             "another lane has its own window"
         );
         assert_eq!(lanes.bytes(), 3 * (10 + DELIVERY_BYTES));
         drop(places);
         assert_eq!(lanes.bytes(), 0);
-        assert!(lanes.reserve(APP, EP, 10).is_some());
+        assert!(lanes.reserve(APP, EP, 10, &Still).is_some());
     }
 
     #[test]
     fn one_lane_never_takes_the_memory_of_the_others() {
         let lanes = lanes(1000, 100 * DELIVERY_BYTES);
-        let first: Vec<_> = (0..1000).map_while(|_| lanes.reserve(APP, EP, 0)).collect();
+        let first: Vec<_> = (0..1000)
+            .map_while(|_| lanes.reserve(APP, EP, 0, &Still))
+            .collect();
         assert_eq!(
             first.len(),
             33,
             "a third: as much as is left free for it, halved"
         );
-        assert!(lanes.reserve(APP, OTHER, 0).is_some());
+        assert!(lanes.reserve(APP, OTHER, 0, &Still).is_some());
     }
 
     #[test]
     fn an_empty_lane_takes_even_what_is_too_large() {
         let lanes = lanes(10, 100);
-        let place = lanes.reserve(APP, EP, 1 << 20);
+        let place = lanes.reserve(APP, EP, 1 << 20, &Still);
         assert!(place.is_some());
-        assert!(lanes.reserve(APP, EP, 0).is_none());
+        assert!(lanes.reserve(APP, EP, 0, &Still).is_none());
         drop(place);
         assert_eq!(lanes.bytes(), 0);
     }
@@ -344,7 +438,7 @@ mod tests {
         let lanes = lanes(10, 10_000);
         let endpoints = (10..1000).map(EndpointId::from_raw);
         let places: Vec<_> = endpoints
-            .filter_map(|endpoint| lanes.reserve(APP, endpoint, 8000))
+            .filter_map(|endpoint| lanes.reserve(APP, endpoint, 8000, &Still))
             .collect();
         assert_eq!(places.len(), 2);
     }
@@ -361,27 +455,33 @@ mod tests {
         let lanes = lanes(10, 1 << 20);
         let lane = lane_of(&lanes, EP);
         lane.state.lock().backlog = true;
-        assert!(lanes.reserve(APP, EP, 0).is_none());
-        assert_eq!(lanes.begin_pull(&lane).map(|(rows, _)| rows), Some(10));
-        assert!(lanes.begin_pull(&lane).is_none(), "one reader at a time");
+        assert!(lanes.reserve(APP, EP, 0, &Still).is_none());
+        assert_eq!(
+            lanes.begin_pull(&lane, &Still).map(|(rows, _)| rows),
+            Some(10)
+        );
+        assert!(
+            lanes.begin_pull(&lane, &Still).is_none(),
+            "one reader at a time"
+        );
         lane.state.lock().backlog = true;
         lanes.end_pull(&lane, false);
         assert!(
-            lanes.begin_pull(&lane).is_some(),
+            lanes.begin_pull(&lane, &Still).is_some(),
             "a hint during the read is not lost"
         );
         lanes.end_pull(&lane, false);
-        assert!(lanes.begin_pull(&lane).is_none());
+        assert!(lanes.begin_pull(&lane, &Still).is_none());
     }
 
     #[test]
     fn only_idle_lanes_are_forgotten() {
         let lanes = lanes(10, 1 << 20);
-        let place = lanes.reserve(APP, EP, 0);
-        lanes.sweep();
+        let place = lanes.reserve(APP, EP, 0, &Still);
+        lanes.sweep(NOW);
         assert_eq!(lanes.count(), 1);
         drop(place);
-        lanes.sweep();
+        lanes.sweep(NOW);
         assert_eq!(lanes.count(), 0);
     }
 

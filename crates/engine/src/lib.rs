@@ -5,6 +5,7 @@
 //! again; a lane never waits for another lane; what is in memory is bounded.
 
 mod backlog;
+mod breakers;
 pub mod clock;
 pub mod config;
 mod deliver;
@@ -28,6 +29,7 @@ use prometheus_client::registry::Registry;
 use tracing::info;
 
 use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
 use hookseal_domain::time::Timestamp;
 use hookseal_egress::Egress;
@@ -109,10 +111,25 @@ impl Engine {
     }
 
     /// Forgets what was known of an application: to be called after each change of its
-    /// configuration.
+    /// configuration. Its paused endpoints are tried again.
     pub fn application_changed(&self, app: AppId) {
         self.shared.routes.forget(app);
+        breakers::application_changed(&self.shared, app);
         self.shared.backlog_hint.notify_one();
+    }
+
+    /// Forgets what was known of an organisation's transport security: to be called after each
+    /// change of it. The organisation's paused endpoints are tried again.
+    pub fn organisation_changed(&self, org: OrgId) {
+        self.shared.routes.forget_organisation(org);
+        breakers::organisation_changed(&self.shared, org);
+    }
+
+    /// Whether attempts are made to an endpoint; `None` if nothing is known of it in memory, which
+    /// means that they would be.
+    pub fn breaker(&self, endpoint: EndpointId) -> Option<BreakerState> {
+        let lane = self.shared.lanes.get(endpoint)?;
+        Some(lane.breaker().state())
     }
 
     /// Looks at an endpoint's backlog now: to be called after a resend and after enabling.

@@ -17,6 +17,7 @@ pub struct EngineMetrics {
     pub(crate) messages_published: Counter,
     pub(crate) lanes: Gauge,
     pub(crate) window_bytes: Gauge,
+    lanes_paused: Family<ReasonLabel, Gauge>,
     attempts: Family<OutcomeLabel, Counter>,
     ended: Family<EndedLabel, Counter>,
     attempt_seconds: Histogram,
@@ -32,6 +33,11 @@ struct EndedLabel {
     ended: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
 // === impl EngineMetrics ===
 
 impl EngineMetrics {
@@ -41,6 +47,7 @@ impl EngineMetrics {
             messages_published: Counter::default(),
             lanes: Gauge::default(),
             window_bytes: Gauge::default(),
+            lanes_paused: Family::default(),
             attempts: Family::default(),
             ended: Family::default(),
             attempt_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
@@ -75,7 +82,20 @@ impl EngineMetrics {
             "Bytes of deliveries in memory",
             metrics.window_bytes.clone(),
         );
+        registry.register(
+            "hookseal_lanes_paused",
+            "Endpoints that no attempt is made to for now, by why",
+            metrics.lanes_paused.clone(),
+        );
         metrics
+    }
+
+    pub(crate) fn set_lanes_paused(&self, by_reason: &[(&'static str, i64)]) {
+        for (reason, lanes) in by_reason {
+            self.lanes_paused
+                .get_or_create(&ReasonLabel { reason })
+                .set(*lanes);
+        }
     }
 
     pub(crate) fn attempted(&self, outcome: Outcome, duration: Duration) {

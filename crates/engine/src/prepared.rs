@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, US
 
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::endpoint::Destination;
+use hookseal_domain::id::OrgId;
 use hookseal_domain::signature::standard;
 use hookseal_domain::time::Timestamp;
 use hookseal_egress::Target;
@@ -26,6 +27,8 @@ const SVIX: [HeaderName; 3] = [
 
 /// A destination, ready to be sent to.
 pub(crate) struct Prepared {
+    /// Whose it is.
+    pub(crate) org: OrgId,
     /// What the store knows of it.
     pub(crate) destination: Arc<Destination>,
     /// Where to connect.
@@ -48,7 +51,7 @@ pub(crate) enum SignError {
 // === impl Prepared ===
 
 impl Prepared {
-    pub(crate) fn new(destination: Arc<Destination>, config: &EngineConfig) -> Self {
+    pub(crate) fn new(org: OrgId, destination: Arc<Destination>, config: &EngineConfig) -> Self {
         let mut headers = HeaderMap::with_capacity(8 + destination.headers.pairs().len());
         for (name, value) in destination.headers.iter() {
             // Both were checked when they were saved; what is no header now can't be sent.
@@ -62,6 +65,7 @@ impl Prepared {
         }
         let target = Arc::new(Target::new(&destination.url));
         Self {
+            org,
             destination,
             target,
             headers,

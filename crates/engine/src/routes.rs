@@ -105,6 +105,14 @@ impl Routes {
         Ok(Some(self.keep(generation, routing, None)))
     }
 
+    /// Whether this is still how its endpoint is sent to, as far as is known.
+    pub(crate) fn is_current(&self, app: AppId, prepared: &Prepared) -> bool {
+        let known = self.known.lock();
+        let routes = known.by_id.get(&app);
+        let now = routes.and_then(|routes| routes.endpoint(prepared.destination.id));
+        now.is_some_and(|now| std::ptr::eq(&**now, prepared))
+    }
+
     /// Forgets an application, and whatever is being loaded right now.
     pub(crate) fn forget(&self, app: AppId) {
         let mut known = self.known.lock();
@@ -113,16 +121,27 @@ impl Routes {
         known.by_ref.retain(|_, id| *id != app);
     }
 
+    /// Forgets all applications of an organisation, and whatever is being loaded right now.
+    pub(crate) fn forget_organisation(&self, org: OrgId) {
+        let mut known = self.known.lock();
+        known.generation += 1;
+        known
+            .by_id
+            .retain(|_, routes| routes.routing.application.org != org);
+        known.by_ref.retain(|(of, _), _| *of != org);
+    }
+
     fn keep(
         &self,
         generation: u64,
         routing: Routing,
         name: Option<(OrgId, AppRef)>,
     ) -> Arc<AppRoutes> {
+        let org = routing.application.org;
         let prepared = routing
             .destinations
             .iter()
-            .map(|destination| Arc::new(Prepared::new(Arc::clone(destination), &self.config)))
+            .map(|destination| Arc::new(Prepared::new(org, Arc::clone(destination), &self.config)))
             .collect();
         let routes = Arc::new(AppRoutes {
             routing: Arc::new(routing),

@@ -1,4 +1,4 @@
-//! Brings deliveries into their lanes when their time has come.
+//! Brings deliveries into their lanes when their time has come, and ends the pauses of lanes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use hookseal_domain::time::Timestamp;
 use hookseal_store::work::PullLimit;
 
 use crate::backlog::give_back;
+use crate::breakers;
 use crate::lane::Job;
 use crate::shared::Shared;
 
@@ -57,8 +58,11 @@ impl Wake {
 pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         shared.wake.begin_look();
-        let next = look(&shared).await;
+        breakers::probe_due(&shared);
+        let next_due = look(&shared).await;
+        let next_probe = shared.breakers.next_probe_at();
         let latest = shared.clock.now().plus(SLEEP_MAX);
+        let next = [next_due, next_probe].into_iter().flatten().min();
         let at = shared
             .wake
             .plan(next.map_or(latest, |next| next.min(latest)));

@@ -14,6 +14,7 @@ use hookseal_egress::Egress;
 use hookseal_store::Store;
 
 use crate::EngineParts;
+use crate::breakers::Breakers;
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
 use crate::lanes::Lanes;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// What is in memory, by endpoint.
     pub(crate) lanes: Lanes,
+    /// Which of those have trouble.
+    pub(crate) breakers: Breakers,
     /// A permit for each attempt under way.
     pub(crate) in_flight: Arc<Semaphore>,
     /// When the schedule looks again.
@@ -69,6 +72,7 @@ impl Shared {
             random,
             routes: Routes::new(&config),
             lanes: Lanes::new(&config),
+            breakers: Breakers::default(),
             in_flight: Arc::new(Semaphore::new(config.in_flight_max)),
             wake: Wake::default(),
             backlog_hint: Notify::new(),

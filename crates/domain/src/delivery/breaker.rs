@@ -116,6 +116,11 @@ impl Breaker {
         }
     }
 
+    /// The turn of any attempt, while attempts are made; otherwise one has to be asked for.
+    pub fn open_turn(&self) -> Option<Turn> {
+        self.is_delivering().then(|| self.turn())
+    }
+
     /// Asks for an attempt. After a pause there is one.
     pub fn begin(self, now: Timestamp) -> (Self, Option<Turn>) {
         match self.state {

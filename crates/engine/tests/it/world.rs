@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
 use hookseal_domain::application::{Application, ApplicationSpec, Metadata};
 use hookseal_domain::delivery::attempt::Attempt;
+use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::endpoint::url::EndpointUrl;
@@ -216,6 +217,9 @@ impl World {
 pub(crate) fn config() -> EngineConfig {
     EngineConfig {
         retry_schedule: RetrySchedule::default(),
+        breaker_rule: BreakerRule {
+            probe_interval: Duration::from_secs(60),
+        },
         attempt_timeout: Duration::from_secs(5),
         in_flight_per_endpoint_max: 4,
         in_flight_max: 64,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::signature::key::KeyKind;
 use hookseal_engine::config::{EngineConfig, SvixHeaders};
@@ -24,6 +25,9 @@ section! {
             from "0s" to "7d";
         /// One deadline for a whole attempt: name, connection, request and answer.
         timeout: Duration = "15s", from "1s" to "60s";
+        /// How often an endpoint is tried whose TLS failed three times in a row, in a way that would
+        /// fail again; its deliveries wait meanwhile, and no attempt is counted against them.
+        handshake_probe_interval: Duration = "60s", from "1s" to "1h";
         /// Most attempts of one endpoint at the same time.
         max_in_flight_per_endpoint: usize = "64", from "1" to "10000";
         /// Most attempts at the same time; each holds a socket.
@@ -68,6 +72,9 @@ impl DeliverySection {
             .map_err(|error| ConfigError::unusable("delivery.retry_schedule", error))?;
         Ok(EngineConfig {
             retry_schedule,
+            breaker_rule: BreakerRule {
+                probe_interval: self.handshake_probe_interval,
+            },
             attempt_timeout: self.timeout,
             in_flight_per_endpoint_max: self.max_in_flight_per_endpoint,
             in_flight_max: self.max_in_flight,

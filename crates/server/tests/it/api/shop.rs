@@ -22,6 +22,7 @@ use hookseal::auth::jwt::{VerifyingKeys, mint};
 use hookseal::listener::{Listener, ListenerConfig, Serving};
 use hookseal_domain::access::Principal;
 use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
+use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::id::{AppId, OrgId};
 use hookseal_domain::secret::Secret;
@@ -297,6 +298,9 @@ async fn engine(folder: &TempDir, clock: &Arc<TestClock>) -> Engine {
 fn engine_config() -> EngineConfig {
     EngineConfig {
         retry_schedule: RetrySchedule::default(),
+        breaker_rule: BreakerRule {
+            probe_interval: Duration::from_secs(60),
+        },
         attempt_timeout: Duration::from_secs(5),
         in_flight_per_endpoint_max: 4,
         in_flight_max: 64,
