@@ -7,6 +7,10 @@ use anyhow::Context;
 
 use crate::real_server::{Files, path};
 
+/// Where Debian puts Java.
+const JAVA_FOLDER: &str = "/usr/lib/jvm";
+/// Newer ones send other alerts.
+const JAVA: &str = "java-17-openjdk";
 /// Directories that hold servers but are not in everybody's PATH.
 const SYSTEM_PATHS: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 const PYTHON: &str = "python3";
@@ -30,9 +34,9 @@ pub enum Software {
     Python,
     /// Node.js.
     Node,
-    /// The JDK's `HttpsServer`.
+    /// The `HttpsServer` of JDK 17.
     JavaHttpsServer,
-    /// The JDK's `SSLServerSocket`.
+    /// The `SSLServerSocket` of JDK 17.
     JavaSslServerSocket,
 }
 
@@ -64,13 +68,14 @@ impl Software {
             Self::GnutlsServ => "gnutls-serv",
             Self::Python => "Python `ssl`",
             Self::Node => "Node.js `https`",
-            Self::JavaHttpsServer => "Java `HttpsServer`",
-            Self::JavaSslServerSocket => "Java `SSLServerSocket`",
+            Self::JavaHttpsServer => "Java 17 `HttpsServer`",
+            Self::JavaSslServerSocket => "Java 17 `SSLServerSocket`",
         }
     }
 
     /// What it says about its version; `None` if this machine does not have it.
     pub fn version(self) -> anyhow::Result<Option<String>> {
+        let java = java();
         let (binary, argument) = match self {
             Self::Nginx => ("nginx", "-v"),
             Self::Haproxy => ("haproxy", "-v"),
@@ -80,12 +85,12 @@ impl Software {
             Self::GnutlsServ => ("gnutls-serv", "--version"),
             Self::Python => (PYTHON, "--version"),
             Self::Node => ("node", "--version"),
-            Self::JavaHttpsServer | Self::JavaSslServerSocket => ("java", "-version"),
+            Self::JavaHttpsServer | Self::JavaSslServerSocket => (java.as_str(), "-version"),
         };
         let output = match program(binary).arg(argument).output() {
             Ok(output) => output,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).context(binary),
+            Err(error) => return Err(error).context(binary.to_owned()),
         };
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
@@ -100,19 +105,17 @@ impl Software {
     pub(super) fn command(self, files: &Files) -> anyhow::Result<Command> {
         let config = path(&files.folder.join("config"));
         let own = [&files.chain, &files.key, &files.clients].map(|file| path(file));
-        let script = |binary: &str, name: &str, text: &str| -> anyhow::Result<Command> {
+        let script = |mut command: Command, name: &str, text: &str| -> anyhow::Result<Command> {
             let script = files.folder.join(name);
             std::fs::write(&script, text)?;
-            let mut command = program(binary);
-            // Each lives for seconds: what takes long to start and pays off later is left out.
-            if binary == "java" {
-                command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
-            }
             command.arg(script).args(&own);
             Ok(command)
         };
         let java = |class: &str| {
-            let mut command = script("java", "Server.java", include_str!("Server.java"))?;
+            let mut command = program(&java());
+            // It lives for seconds: what takes long to start and pays off later is left out.
+            command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
+            let mut command = script(command, "Server.java", include_str!("Server.java"))?;
             command.arg(class);
             anyhow::Ok(command)
         };
@@ -127,9 +130,9 @@ impl Software {
             Self::Stunnel => with("stunnel4", &[&config]),
             Self::Hitch => with("hitch", &["--config", &config]),
             Self::OpensslServer => with("openssl", &["s_server"]),
-            Self::GnutlsServ => script(PYTHON, "gnutls.py", include_str!("gnutls.py"))?,
-            Self::Python => script(PYTHON, "server.py", include_str!("server.py"))?,
-            Self::Node => script("node", "server.mjs", include_str!("server.mjs"))?,
+            Self::GnutlsServ => script(program(PYTHON), "gnutls.py", include_str!("gnutls.py"))?,
+            Self::Python => script(program(PYTHON), "server.py", include_str!("server.py"))?,
+            Self::Node => script(program("node"), "server.mjs", include_str!("server.mjs"))?,
             Self::JavaHttpsServer => java("HttpsServer")?,
             Self::JavaSslServerSocket => java("SSLServerSocket")?,
         })
@@ -150,4 +153,17 @@ pub(super) fn program(binary: &str) -> Command {
     let paths = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{paths}:{SYSTEM_PATHS}"));
     command
+}
+
+/// Where Java is, or a name that leads nowhere.
+fn java() -> String {
+    let folder = std::fs::read_dir(JAVA_FOLDER)
+        .into_iter()
+        .flatten()
+        .flatten();
+    let found = folder.map(|entry| entry.path()).find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(JAVA) && path.join("bin/javac").exists()
+    });
+    path(&found.unwrap_or_else(|| JAVA.into()).join("bin/java"))
 }
