@@ -40,6 +40,7 @@ pub struct Certificate {
     is_ca: bool,
     self_issued: bool,
     may_sign: bool,
+    may_issue: bool,
     extensions: extensions::Extensions,
 }
 
@@ -82,7 +83,10 @@ impl Certificate {
             names: Names::of(parsed),
             is_ca: parsed.is_ca(),
             self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
-            may_sign: usage.is_none_or(|usage| usage.value.digital_signature()),
+            may_sign: usage
+                .as_ref()
+                .is_none_or(|usage| usage.value.digital_signature()),
+            may_issue: usage.is_none_or(|usage| usage.value.key_cert_sign()),
             extensions: extensions::Extensions::of(parsed),
         }
     }
@@ -156,6 +160,11 @@ impl Certificate {
     /// Whether its key may sign handshakes (RFC 5280 §4.2.1.3).
     pub fn may_sign(&self) -> bool {
         self.may_sign
+    }
+
+    /// Whether its key may sign certificates (RFC 5280 §4.2.1.3); no server's does.
+    pub fn may_issue(&self) -> bool {
+        self.may_issue
     }
 
     /// What it may be used for.

@@ -15,6 +15,7 @@ pub struct PublicRoots {
     roots: Vec<Certificate>,
     by_certificate: HashMap<CertificateSha256, usize>,
     by_key: HashMap<SpkiSha256, usize>,
+    by_subject: HashMap<String, usize>,
 }
 
 // === impl PublicRoots ===
@@ -36,7 +37,11 @@ impl PublicRoots {
     fn of(roots: Vec<Certificate>) -> Self {
         let by_certificate = (0..).zip(&roots).map(|(at, root)| (root.sha256(), at));
         let by_key = (0..).zip(&roots).map(|(at, root)| (root.spki_sha256(), at));
+        let by_subject = (0..)
+            .zip(&roots)
+            .map(|(at, root)| (root.subject().to_owned(), at));
         Self {
+            by_subject: by_subject.collect(),
             by_certificate: by_certificate.collect(),
             by_key: by_key.collect(),
             roots,
@@ -49,6 +54,14 @@ impl PublicRoots {
         let same = self.by_certificate.get(&certificate.sha256());
         let at = same.or_else(|| self.by_key.get(&certificate.spki_sha256()))?;
         self.roots.get(*at)
+    }
+
+    /// The public root that this certificate is or whose key it has, or the one that issued it by
+    /// its own word: a CA that is named so is no private one.
+    pub fn over(&self, certificate: &Certificate) -> Option<&Certificate> {
+        let issuer = self.by_subject.get(certificate.issuer());
+        self.find(certificate)
+            .or_else(|| issuer.and_then(|at| self.roots.get(*at)))
     }
 
     /// The public root that has this key.

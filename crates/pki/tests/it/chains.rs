@@ -244,7 +244,8 @@ fn which_certificate_is_missing() {
     let lower = upper.intermediate(params);
     let leaf = lower.issue(&server(&[NAME]));
 
-    let got = verdict(&leaf, &[lower.der.clone()], &root.anchors(), NAME);
+    let sent = [lower.der];
+    let got = verdict(&leaf, &sent, &root.anchors(), NAME);
     let words = [
         "the certificate of CN=Lower (issuer: CN=Upper, key identifier ",
         "did not send the certificate of that issuer",
