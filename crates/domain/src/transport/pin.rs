@@ -190,6 +190,15 @@ impl PinSet {
         Ok(())
     }
 
+    /// Changes a pin's note.
+    pub fn set_note(&mut self, key: SpkiSha256, note: String) -> Result<(), PinError> {
+        let place = self.place(key)?;
+        if let Some(pin) = self.0.get_mut(place) {
+            pin.note = note;
+        }
+        Ok(())
+    }
+
     /// Notes a verified path; says whether anything but the last time changed.
     pub fn observe(&mut self, path: &[SpkiSha256], at: Timestamp) -> Observed {
         let mut observed = Observed::Nothing;
@@ -205,6 +214,25 @@ impl PinSet {
             }
         }
         observed
+    }
+
+    /// Whether two sets differ in nothing but when their keys were seen.
+    pub fn stands_as(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Pin, &Pin)| {
+            (one.key, one.state, &one.note) == (other.key, other.state, &other.note)
+        };
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+    }
+
+    /// Takes over when keys were seen that another set, of the same endpoint, knows of.
+    pub fn keep_seen(&mut self, known: &Self) {
+        for pin in &mut self.0 {
+            let Some(known) = known.0.iter().find(|known| known.key == pin.key) else {
+                continue;
+            };
+            pin.first_seen_at = known.first_seen_at.or(pin.first_seen_at);
+            pin.last_seen_at = known.last_seen_at.max(pin.last_seen_at);
+        }
     }
 
     /// What there is to tell, given the path that was verified last.
@@ -353,6 +381,33 @@ mod tests {
         assert_eq!(pins.warnings(&[key(1)]), [PinWarning::LiveKeyIsRetiring]);
         assert_eq!(pins.warnings(&[key(9)]), [PinWarning::NoMatch]);
         assert_eq!(pins.warnings(&[]), []);
+    }
+
+    #[test]
+    fn a_note_is_changed_alone() {
+        let mut pins = set(&[(1, PinState::Active)]);
+        assert_eq!(pins.set_note(key(1), "next year's".to_owned()), Ok(()));
+        assert_eq!(pins.pins()[0].note, "next year's");
+        assert_eq!(pins.pins()[0].state, PinState::Active);
+        let unknown = pins.set_note(key(2), String::new());
+        assert_eq!(unknown, Err(PinError::Unknown));
+    }
+
+    #[test]
+    fn what_was_seen_meanwhile_is_no_change_and_stays() {
+        let before = set(&[(1, PinState::Active), (2, PinState::Staged)]);
+        let mut seen = before.clone();
+        seen.observe(&[key(1)], at(5));
+        assert!(seen.stands_as(&before) && seen != before);
+        let mut new = set(&[(2, PinState::Staged), (1, PinState::Retiring)]);
+        assert!(!new.stands_as(&before));
+        new.keep_seen(&seen);
+        let times = |pin: &Pin| (pin.first_seen_at, pin.last_seen_at);
+        let times: Vec<_> = new.pins().iter().map(times).collect();
+        assert_eq!(times, [(None, None), (Some(at(5)), Some(at(5)))]);
+        seen.observe(&[key(2)], at(6));
+        assert!(!seen.stands_as(&before), "a staged one was seen");
+        assert!(!set(&[(1, PinState::Active)]).stands_as(&before));
     }
 
     #[test]
