@@ -3,27 +3,26 @@
 //! **Invariant:** what is connected to is a `ScreenedAddr`; what is sent to over TLS was verified.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use hookseal_domain::address_policy::{AddressPolicy, ScreenedAddr};
 use hookseal_domain::endpoint::url::Scheme;
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::policy::{ResolvedTransport, TransportDefaults};
+use hookseal_pki::certificate::CertificateSha256;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{EgressConfig, EgressConfigError};
-use crate::connect;
-use crate::connection::{Connection, Http1, Http2, Session};
-use crate::error::{Blocked, ExchangeError};
+use crate::connection::{ClientSide, Connection};
+use crate::error::ExchangeError;
 use crate::exchange::{DeliveryRequest, Exchanged, Progress, Stage};
 use crate::limits::OPENING_WAIT_MAX;
+use crate::open::Opener;
 use crate::pool::{Admission, Key, Pool, PoolLimits};
 use crate::resolve::Names;
-use crate::stream::Transport;
-use crate::target::{Route, RouteHost};
-use crate::tls::{self, ALPN_HTTP2, TlsClient};
+use crate::target::Route;
+use crate::transport::{Transport, TransportError, Workshop};
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -33,10 +32,8 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Egress(Arc<Inner>);
 
 struct Inner {
-    address_policy: AddressPolicy,
-    connect_timeout: Duration,
-    names: Names,
-    tls: TlsClient,
+    workshop: Workshop,
+    opener: Opener,
     pool: Arc<Pool>,
     clock: Clock,
 }
@@ -46,20 +43,37 @@ struct Inner {
 impl Egress {
     /// Prepares everything that needs no network. Fails if what the operator demands can't be had.
     pub fn new(config: EgressConfig, clock: Clock) -> Result<Self, EgressConfigError> {
-        let tls = TlsClient::new(&config, Arc::clone(&clock))?;
+        let workshop = Workshop::new(&config, Arc::clone(&clock))?;
         let limits = PoolLimits {
             per_endpoint_max: config.idle_per_endpoint_max,
             total_max: config.idle_max,
             idle_timeout: config.idle_timeout,
         };
         Ok(Self(Arc::new(Inner {
-            address_policy: config.address_policy,
-            connect_timeout: config.connect_timeout,
-            names: Names::new(config.resolver),
-            tls,
+            workshop,
+            opener: Opener {
+                address_policy: config.address_policy,
+                connect_timeout: config.connect_timeout,
+                names: Names::new(config.resolver),
+                clock: Arc::clone(&clock),
+            },
             pool: Arc::new(Pool::new(limits)),
             clock,
         })))
+    }
+
+    /// What holds where no policy says anything.
+    pub fn defaults(&self) -> TransportDefaults {
+        self.0.workshop.defaults().clone()
+    }
+
+    /// Makes what the connections of a policy need. Make one for each change of the policy, not one
+    /// for each request: connections are shared only by requests that bring the same one.
+    pub fn transport(
+        &self,
+        resolved: &ResolvedTransport,
+    ) -> Result<Arc<Transport>, TransportError> {
+        self.0.workshop.make(resolved).map(Arc::new)
     }
 
     /// Makes one attempt. Whatever happens is in the result, and it happens within the request's
@@ -69,6 +83,7 @@ impl Egress {
         let key = Key {
             endpoint: request.endpoint,
             generation: request.generation,
+            transport: request.transport.id(),
         };
         let deadline = began + request.timeout;
         let mut progress = Progress::new(request.timeout);
@@ -77,7 +92,7 @@ impl Egress {
         if let (Err(_), Some(session)) = (&result, progress.unanswered()) {
             self.0.pool.distrust(key, session);
         }
-        progress.conclude(result, began.elapsed())
+        progress.conclude(result, began.elapsed(), (self.0.clock)())
     }
 
     /// Closes the unused connections of an endpoint that was changed or deleted.
@@ -125,8 +140,61 @@ impl Inner {
                 result => return result,
             }
         }
-        *progress = Progress::new(request.timeout);
-        let connection = self.open_or_join(key, route, progress).await?;
+        self.attempt_anew(key, route, request, progress).await
+    }
+
+    /// Makes an attempt on a new connection. If the receiver refuses our certificate and there are
+    /// older ones that it may know, on one for each of them.
+    async fn attempt_anew(
+        &self,
+        key: Key,
+        route: &Route,
+        request: DeliveryRequest,
+        progress: &mut Progress,
+    ) -> Result<(), ExchangeError> {
+        let mut refused: Vec<CertificateSha256> = Vec::new();
+        loop {
+            *progress = Progress::new(request.timeout);
+            let result = self
+                .send_on_new(key, route, request.clone(), &refused, progress)
+                .await;
+            let identity = request.transport.identity.as_ref();
+            let (Some(identity), Some(presented)) = (identity, progress.presented) else {
+                return result;
+            };
+            let failure = match &result {
+                Ok(()) => progress.answered_failure(),
+                Err(error) => error.tls_failure(),
+            };
+            if failure.is_none_or(|failure| !may_refuse_certificate(failure)) {
+                if result.is_ok() && !refused.is_empty() {
+                    identity.remember(&route.origin.authority, presented);
+                }
+                return result;
+            }
+            identity.refused(presented);
+            refused.push(presented);
+            if !identity.has_others(&refused, (self.clock)()) {
+                return result;
+            }
+        }
+    }
+
+    async fn send_on_new(
+        &self,
+        key: Key,
+        route: &Route,
+        request: DeliveryRequest,
+        refused: &[CertificateSha256],
+        progress: &mut Progress,
+    ) -> Result<(), ExchangeError> {
+        let transport = Arc::clone(&request.transport);
+        let connection = self
+            .open_or_join(key, route, &transport, refused, progress)
+            .await?;
+        if let ClientSide::Presented(certificate) = connection.session().client() {
+            progress.presented = Some(certificate);
+        }
         self.send(key, connection, route, request, progress).await
     }
 
@@ -139,20 +207,34 @@ impl Inner {
         progress: &mut Progress,
     ) -> Result<(), ExchangeError> {
         progress.stage = Stage::Exchanging;
-        progress.session = Some(connection.session().clone());
-        match connection {
+        let session = connection.session().clone();
+        progress.session = Some(session.clone());
+        let answer = &mut progress.answer;
+        let sent = match connection {
             Connection::Http1(mut connection) => {
                 let request = request.into_http1(route);
-                if connection.exchange(request, &mut progress.answer).await? {
-                    self.pool.keep(key, connection);
-                }
+                let sent = connection.exchange(request, answer).await;
+                sent.map(|reusable| {
+                    if reusable {
+                        self.pool.keep(key, connection);
+                    }
+                })
             }
             Connection::Http2(mut connection) => {
                 let request = request.into_http2(route);
-                connection.exchange(request, &mut progress.answer).await?;
+                connection.exchange(request, answer).await
+            }
+        };
+        match sent {
+            Err(ExchangeError::Closed(error)) if session.is_on_trial() => {
+                Err(ExchangeError::ClosedWithoutAlert(error))
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                session.prove();
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// A new connection, or the shared one that somebody else is opening.
@@ -160,11 +242,13 @@ impl Inner {
         &self,
         key: Key,
         route: &Route,
+        transport: &Arc<Transport>,
+        refused: &[CertificateSha256],
         progress: &mut Progress,
     ) -> Result<Connection, ExchangeError> {
-        // Plain HTTP is HTTP/1.1: never shared.
+        // Plain HTTP is HTTP/1.1: never shared. Nor is what is tried after a refusal.
         let mut _opening = None;
-        if route.origin.scheme == Scheme::Tls {
+        if route.origin.scheme == Scheme::Tls && refused.is_empty() {
             match self.pool.admit(key) {
                 Admission::Free => {}
                 Admission::First(opening) => _opening = Some(opening),
@@ -177,80 +261,16 @@ impl Inner {
                 }
             }
         }
-        let connection = self.open(route, progress).await?;
+        let connection = self
+            .opener
+            .open(route, transport, refused, progress)
+            .await?;
         self.pool.opened(key, &connection);
         Ok(connection)
     }
-
-    async fn open(
-        &self,
-        route: &Route,
-        progress: &mut Progress,
-    ) -> Result<Connection, ExchangeError> {
-        let addresses = self.addresses(route, progress).await?;
-        progress.stage = Stage::Connecting;
-        let (tcp, peer) = connect::connect(&addresses, self.connect_timeout).await?;
-        progress.facts.remote_ip = Some(peer.ip());
-        if route.origin.scheme == Scheme::Plain {
-            let session = progress.opened(route, "HTTP/1.1", None);
-            return open_http1(Transport::Plain(tcp), session).await;
-        }
-        progress.stage = Stage::Handshaking;
-        let name = route.server_name.clone();
-        let (stream, chain) = self.tls.handshake(tcp, name).await?;
-        let (_, tls_session) = stream.get_ref();
-        progress.facts.tls = Some(tls::facts(tls_session, &chain));
-        let expires_at = Some(tls::expires_at(&chain));
-        if tls_session.alpn_protocol() == Some(ALPN_HTTP2) {
-            let session = progress.opened(route, "HTTP/2", expires_at);
-            open_http2(Transport::Tls(Box::new(stream)), session).await
-        } else {
-            let session = progress.opened(route, "HTTP/1.1", expires_at);
-            open_http1(Transport::Tls(Box::new(stream)), session).await
-        }
-    }
-
-    /// The addresses that the policy allows, at least one. The others are noted.
-    async fn addresses(
-        &self,
-        route: &Route,
-        progress: &mut Progress,
-    ) -> Result<Vec<ScreenedAddr>, ExchangeError> {
-        progress.stage = Stage::Resolving;
-        let addresses: Vec<IpAddr> = match &route.host {
-            RouteHost::Ip(ip) => vec![*ip],
-            RouteHost::Name(name) => self.names.resolve(name).await?,
-        };
-        let mut screened = Vec::with_capacity(addresses.len());
-        let mut refused = Vec::new();
-        for ip in addresses {
-            let addr = SocketAddr::new(ip, route.port);
-            match self.address_policy.screen(addr, route.origin.scheme) {
-                Ok(addr) => screened.push(addr),
-                Err(denied) => refused.push(denied),
-            }
-        }
-        progress.facts.refused = refused
-            .iter()
-            .map(|denied| (denied.ip, denied.reason.as_str().to_owned()))
-            .collect();
-        if screened.is_empty() {
-            return Err(Blocked(refused).into());
-        }
-        Ok(screened)
-    }
 }
 
-async fn open_http1(transport: Transport, session: Session) -> Result<Connection, ExchangeError> {
-    match Http1::open(transport, session).await {
-        Ok(connection) => Ok(Connection::Http1(Box::new(connection))),
-        Err(error) => Err(ExchangeError::of_request(error, false)),
-    }
-}
-
-async fn open_http2(transport: Transport, session: Session) -> Result<Connection, ExchangeError> {
-    match Http2::open(transport, session).await {
-        Ok(connection) => Ok(Connection::Http2(connection)),
-        Err(error) => Err(ExchangeError::of_request(error, false)),
-    }
+/// Some servers say nothing when they refuse a certificate: they close the connection.
+fn may_refuse_certificate(failure: TlsFailure) -> bool {
+    failure.refuses_our_certificate() || failure == TlsFailure::ClosedWithoutAlert
 }

@@ -1,9 +1,9 @@
 //! What the operator decides about going out.
 
-use std::fmt;
 use std::time::Duration;
 
 use hookseal_domain::address_policy::AddressPolicy;
+use hookseal_domain::transport::policy::TlsVersion;
 use hookseal_pki::trust_anchor::TrustAnchorError;
 
 use crate::resolve::Resolver;
@@ -17,8 +17,8 @@ pub struct EgressConfig {
     pub extra_roots_pem: Option<Vec<u8>>,
     /// Whether the public roots are trusted.
     pub public_roots: PublicRoots,
-    /// The lowest TLS version that is spoken.
-    pub tls_min_version: TlsMinVersion,
+    /// The lowest TLS version that is spoken where no policy says another.
+    pub tls_min_version: TlsVersion,
     /// How long a connection may lie unused before it is closed.
     pub idle_timeout: Duration,
     /// Most unused connections that are kept for one endpoint.
@@ -40,16 +40,6 @@ pub enum PublicRoots {
     Mozilla,
     /// None: only what the operator gave.
     None,
-}
-
-/// The lowest TLS version that is spoken.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum TlsMinVersion {
-    /// TLS 1.2 and 1.3.
-    Tls12,
-    /// TLS 1.3 only.
-    #[default]
-    Tls13,
 }
 
 /// The configuration can't be applied; nothing is sent until it is mended.
@@ -74,23 +64,12 @@ impl Default for EgressConfig {
             address_policy: AddressPolicy::default(),
             extra_roots_pem: None,
             public_roots: PublicRoots::Mozilla,
-            tls_min_version: TlsMinVersion::Tls13,
+            tls_min_version: TlsVersion::Tls13,
             idle_timeout: Duration::from_secs(60),
             idle_per_endpoint_max: 32,
             idle_max: 4096,
             connect_timeout: Duration::from_secs(5),
             resolver: Resolver::System,
         }
-    }
-}
-
-// === impl TlsMinVersion ===
-
-impl fmt::Display for TlsMinVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tls12 => "TLS 1.2",
-            Self::Tls13 => "TLS 1.3",
-        })
     }
 }

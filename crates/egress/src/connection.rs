@@ -6,6 +6,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use hookseal_domain::delivery::attempt::ConnectionFacts;
 use hookseal_domain::delivery::outcome::RetryAfter;
 use hookseal_domain::limits::{RESPONSE_BODY_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
 use hookseal_domain::time::Timestamp;
+use hookseal_pki::certificate::CertificateSha256;
 use http::header::RETRY_AFTER;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -23,7 +25,7 @@ use tokio::time::Instant;
 
 use crate::error::ExchangeError;
 use crate::limits::{CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
-use crate::stream::{Answered, PeerStream, Transport};
+use crate::stream::{Carrier, PeerStream, Signs};
 use crate::target::Origin;
 
 /// What is sent: all of it is in memory already.
@@ -35,14 +37,32 @@ pub(crate) enum Connection {
     Http2(Http2),
 }
 
-/// What is the same for all exchanges of one connection.
+/// What is the same for all exchanges of one connection. A clone is the same one.
 #[derive(Clone)]
-pub(crate) struct Session {
-    origin: Origin,
-    facts: Arc<ConnectionFacts>,
-    opened_at: Instant,
-    /// When the server's certificate ends; none without TLS.
-    expires_at: Option<Timestamp>,
+pub(crate) struct Session(Arc<Opened>);
+
+/// What was found when a connection was opened.
+pub(crate) struct Opened {
+    pub(crate) origin: Origin,
+    pub(crate) facts: ConnectionFacts,
+    pub(crate) opened_at: Instant,
+    /// When a certificate ends that the connection stands on; none without TLS.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// What was said of a certificate of ours.
+    pub(crate) client: ClientSide,
+    /// Whether the peer has answered a request.
+    pub(crate) proven: AtomicBool,
+}
+
+/// What was said of a certificate of ours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ClientSide {
+    /// Nobody asked.
+    NotAsked,
+    /// The server asked and got none.
+    NotPresented,
+    /// The server asked and got this one.
+    Presented(CertificateSha256),
 }
 
 /// An HTTP/1.1 connection. It has no task of its own: whoever uses it drives it, which saves two
@@ -50,7 +70,7 @@ pub(crate) struct Session {
 pub(crate) struct Http1 {
     sender: http1::SendRequest<RequestBody>,
     driver: Driver,
-    answered: Answered,
+    signs: Signs,
     session: Session,
 }
 
@@ -65,6 +85,7 @@ struct Driver {
 #[derive(Clone)]
 pub(crate) struct Http2 {
     sender: http2::SendRequest<RequestBody>,
+    signs: Signs,
     session: Session,
 }
 
@@ -77,6 +98,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Whether and why `body` is not the whole body.
     pub(crate) rest: Rest,
+    /// Whether the peer had asked for another handshake, which it was refused.
+    pub(crate) after_refused_renegotiation: bool,
 }
 
 /// What is read of an answer's head.
@@ -111,51 +134,58 @@ impl Connection {
 // === impl Session ===
 
 impl Session {
-    pub(crate) fn new(
-        origin: Origin,
-        facts: ConnectionFacts,
-        expires_at: Option<Timestamp>,
-    ) -> Self {
-        Self {
-            origin,
-            facts: Arc::new(facts),
-            opened_at: Instant::now(),
-            expires_at,
-        }
+    pub(crate) fn new(opened: Opened) -> Self {
+        Self(Arc::new(opened))
     }
 
     pub(crate) fn facts(&self) -> &ConnectionFacts {
-        &self.facts
+        &self.0.facts
+    }
+
+    pub(crate) fn client(&self) -> ClientSide {
+        self.0.client
     }
 
     /// Whether both are of the same connection.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.facts, &other.facts)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Whether the connection may be used again. What the certificate proved ends with it.
+    /// Whether the connection may be used again. What the certificates proved ends with them.
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
-        self.opened_at.elapsed() < CONNECTION_AGE_MAX
-            && self.expires_at.is_none_or(|end| now <= end)
+        self.0.opened_at.elapsed() < CONNECTION_AGE_MAX
+            && self.0.expires_at.is_none_or(|end| now <= end)
     }
 
     /// Whether the connection may be used again for `origin`.
     pub(crate) fn serves(&self, origin: &Origin, now: Timestamp) -> bool {
-        self.origin == *origin && self.is_fresh(now)
+        self.0.origin == *origin && self.is_fresh(now)
+    }
+
+    /// The peer has answered: it takes us for whom it wants.
+    pub(crate) fn prove(&self) {
+        self.0.proven.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer may still refuse what it was shown of us: in TLS 1.3 it says so after the
+    /// handshake.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.0.client != ClientSide::NotAsked && !self.0.proven.load(Ordering::Relaxed)
     }
 }
 
 // === impl Http1 ===
 
 impl Http1 {
-    pub(crate) async fn open(transport: Transport, session: Session) -> hyper::Result<Self> {
-        let answered = Answered::default();
-        let io = TokioIo::new(PeerStream::new(transport, answered.clone()));
+    pub(crate) async fn open(carrier: Carrier, session: Session) -> Result<Self, ExchangeError> {
+        let signs = Signs::default();
+        let io = TokioIo::new(PeerStream::new(carrier, signs.clone()));
         let (sender, connection) = http1::Builder::new()
             .max_header_size(RESPONSE_HEAD_BYTES_MAX)
             .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
             .handshake(io)
-            .await?;
+            .await
+            .map_err(|error| ExchangeError::of_request(error, &signs, false))?;
         let driver = Driver {
             connection,
             finished: false,
@@ -163,7 +193,7 @@ impl Http1 {
         Ok(Self {
             sender,
             driver,
-            answered,
+            signs,
             session,
         })
     }
@@ -185,14 +215,16 @@ impl Http1 {
         request: Request<RequestBody>,
         answer: &mut Answer,
     ) -> Result<bool, ExchangeError> {
-        self.answered.clear();
+        let signs = &self.signs;
+        signs.clear_answered();
         let response = self.driver.drive(self.sender.send_request(request)).await;
         let response =
-            response.map_err(|error| ExchangeError::of_request(error, self.answered.is_set()))?;
+            response.map_err(|error| ExchangeError::of_request(error, signs, signs.answered()))?;
         let body = answer.take_head(response);
         if !body.is_end_stream() {
-            self.driver.drive(answer.read_body(body)).await;
+            self.driver.drive(answer.read_body(body, signs)).await;
         }
+        answer.after_refused_renegotiation = signs.renegotiation_demanded();
         if !matches!(answer.rest, Rest::None) {
             return Ok(false);
         }
@@ -224,20 +256,26 @@ impl Driver {
 // === impl Http2 ===
 
 impl Http2 {
-    pub(crate) async fn open(transport: Transport, session: Session) -> hyper::Result<Self> {
-        let io = TokioIo::new(PeerStream::new(transport, Answered::default()));
+    pub(crate) async fn open(carrier: Carrier, session: Session) -> Result<Self, ExchangeError> {
+        let signs = Signs::default();
+        let io = TokioIo::new(PeerStream::new(carrier, signs.clone()));
         let head_bytes_max = u32::try_from(RESPONSE_HEAD_BYTES_MAX).unwrap_or(u32::MAX);
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(head_bytes_max)
             .handshake(io)
-            .await?;
+            .await
+            .map_err(|error| ExchangeError::of_request(error, &signs, false))?;
         tokio::spawn(async move {
             // Each exchange reports the end of the connection for itself.
             let _ended = connection.await;
         });
-        Ok(Self { sender, session })
+        Ok(Self {
+            sender,
+            signs,
+            session,
+        })
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -255,10 +293,11 @@ impl Http2 {
         answer: &mut Answer,
     ) -> Result<(), ExchangeError> {
         let response = self.sender.send_request(request).await;
-        let response = response.map_err(|error| ExchangeError::of_request(error, false))?;
+        let response =
+            response.map_err(|error| ExchangeError::of_request(error, &self.signs, false))?;
         let body = answer.take_head(response);
         if !body.is_end_stream() {
-            answer.read_body(body).await;
+            answer.read_body(body, &self.signs).await;
         }
         Ok(())
     }
@@ -279,13 +318,13 @@ impl Answer {
         response.into_body()
     }
 
-    async fn read_body(&mut self, mut body: Incoming) {
+    async fn read_body(&mut self, mut body: Incoming, signs: &Signs) {
         while let Some(frame) = body.frame().await {
             let mut data = match frame.map(|frame| frame.into_data()) {
                 Ok(Ok(data)) => data,
                 Ok(Err(_trailers)) => continue,
                 Err(error) => {
-                    self.rest = Rest::Lost(ExchangeError::of_request(error, true));
+                    self.rest = Rest::Lost(ExchangeError::of_request(error, signs, true));
                     return;
                 }
             };

@@ -7,12 +7,17 @@ use std::io;
 use hookseal_domain::address_policy::EgressDenied;
 use hookseal_domain::delivery::outcome::FailureKind;
 use hookseal_domain::limits::RESPONSE_HEAD_BYTES_MAX;
+use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::name::Name;
 use rustls::AlertDescription;
 
 use crate::connect::ConnectError;
 use crate::resolve::ResolveError;
+use crate::stream::Signs;
 use crate::target::BadTarget;
+use crate::taxonomy::{alert_name, of_alert, of_library};
 use crate::tls::TlsError;
+use crate::verifier::Distrust;
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
@@ -27,10 +32,19 @@ pub(crate) enum ExchangeError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("the server ended the TLS session: it sent the alert {}", .0.as_str().unwrap_or("?"))]
+    #[error("no certificate of the client identity {0} is valid now; nothing was sent")]
+    NoValidCertificate(Name),
+    #[error("the server ended the TLS session: it sent the alert {}", alert_name(*.0))]
     TlsAlert(AlertDescription),
     #[error("what the server sent is not valid TLS")]
     TlsBroken(#[source] rustls::Error),
+    #[error("the server demanded another TLS handshake within the session and did not go on")]
+    Renegotiation(#[source] hyper::Error),
+    #[error(
+        "the server asked for a client certificate, and closed the connection before it answered \
+         anything"
+    )]
+    ClosedWithoutAlert(#[source] hyper::Error),
     #[error("the server closed the connection without an answer")]
     Closed(#[source] hyper::Error),
     #[error("the server closed the connection within its answer")]
@@ -56,8 +70,11 @@ pub(crate) struct Blocked(pub(crate) Vec<EgressDenied>);
 
 impl ExchangeError {
     /// What a failed request means. `answered` tells whether the peer sent anything.
-    pub(crate) fn of_request(error: hyper::Error, answered: bool) -> Self {
-        match find_cause::<rustls::Error>(&error) {
+    pub(crate) fn of_request(error: hyper::Error, signs: &Signs, answered: bool) -> Self {
+        if signs.renegotiation_demanded() {
+            return Self::Renegotiation(error);
+        }
+        match signs.tls_error() {
             Some(rustls::Error::AlertReceived(alert)) => return Self::TlsAlert(*alert),
             Some(other) => return Self::TlsBroken(other.clone()),
             None => {}
@@ -79,9 +96,44 @@ impl ExchangeError {
         }
     }
 
-    /// Whether a request on a kept connection failed only because the peer had closed it.
+    /// Whether a request on a kept connection failed only because the peer had closed it, in
+    /// whichever way. If it has a reason that lasts, a new connection meets it too.
     pub(crate) fn is_stale_connection(&self) -> bool {
-        matches!(self, Self::Closed(_))
+        matches!(
+            self,
+            Self::Closed(_) | Self::ClosedWithoutAlert(_) | Self::TlsAlert(_) | Self::TlsBroken(_)
+        )
+    }
+
+    /// Whether the peer answered something, though it can't be used.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Truncated(_) | Self::HeadTooLarge(_) | Self::NotHttp(_)
+        )
+    }
+
+    /// What it means for TLS, if it has to do with it.
+    pub(crate) fn tls_failure(&self) -> Option<TlsFailure> {
+        match self {
+            Self::Tls(error) => error.failure(),
+            Self::NoValidCertificate(_) => Some(TlsFailure::IdentityUnusable),
+            Self::TlsAlert(alert) => Some(of_alert(*alert)),
+            Self::TlsBroken(error) => Some(of_library(error)),
+            Self::Renegotiation(_) => Some(TlsFailure::RenegotiationDemanded),
+            Self::ClosedWithoutAlert(_) => Some(TlsFailure::ClosedWithoutAlert),
+            _ => None,
+        }
+    }
+
+    /// For the person who reads the attempt.
+    pub(crate) fn in_words(&self) -> String {
+        let what = reason(self);
+        match (self, self.tls_failure()) {
+            // A verdict says itself what to do.
+            (Self::Tls(TlsError::NotTrusted(Distrust::Chain(_))), _) | (_, None) => what,
+            (_, Some(failure)) => with_advice(&what, failure),
+        }
     }
 
     /// Which kind of failure this is.
@@ -89,18 +141,26 @@ impl ExchangeError {
         match self {
             Self::Target(BadTarget::Host(_)) | Self::Resolve(_) => FailureKind::Resolve,
             Self::Target(BadTarget::Uri) | Self::Request(_) => FailureKind::Internal,
-            Self::Tls(TlsError::Unverified) => FailureKind::Internal,
+            Self::Tls(TlsError::Unverified) | Self::NoValidCertificate(_) => FailureKind::Internal,
             Self::Blocked(_) => FailureKind::Blocked,
             Self::Tls(TlsError::NotTrusted(_)) => FailureKind::NotTrusted,
             Self::Connect(_)
             | Self::Closed(_)
             | Self::Truncated(_)
             | Self::Broken(_)
-            | Self::Tls(TlsError::Broken(_)) => FailureKind::Connection,
-            Self::Tls(_) | Self::TlsAlert(_) => FailureKind::Handshake,
+            | Self::ClosedWithoutAlert(_)
+            | Self::Tls(TlsError::Broken(_) | TlsError::ClosedWithoutAlert(_)) => {
+                FailureKind::Connection
+            }
+            Self::Tls(_) | Self::TlsAlert(_) | Self::Renegotiation(_) => FailureKind::Handshake,
             Self::TlsBroken(_) | Self::HeadTooLarge(_) | Self::NotHttp(_) => FailureKind::Protocol,
         }
     }
+}
+
+/// What happened and what to do.
+pub(crate) fn with_advice(what: &str, failure: TlsFailure) -> String {
+    format!("{what}. {}", failure.advice())
 }
 
 /// The peer ended the connection, in whichever way, before the exchange was over.

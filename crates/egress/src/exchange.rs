@@ -15,15 +15,23 @@ use hookseal_domain::id::EndpointId;
 use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::handshake::{Failed, HandshakeReport};
+use hookseal_pki::certificate::CertificateSha256;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Version};
 use http_body_util::Full;
 use tokio::time::error::Elapsed;
 
-use crate::connection::{Answer, AnswerHead, RequestBody, Rest, Session};
-use crate::error::{ExchangeError, reason};
+use crate::connection::{Answer, AnswerHead, ClientSide, RequestBody, Rest, Session};
+use crate::error::{ExchangeError, reason, with_advice};
 use crate::limits::REASON_CHARS_MAX;
 use crate::target::{Route, Target};
+use crate::transport::Transport;
+
+/// nginx tells of client certificates in HTTP, not in TLS.
+const NGINX_STATUS: u16 = 400;
+const NGINX_NO_CERTIFICATE: &[u8] = b"No required SSL certificate was sent";
+const NGINX_CERTIFICATE_ERROR: &[u8] = b"The SSL certificate error";
 
 /// One attempt to be made: a POST.
 #[derive(Clone)]
@@ -32,6 +40,8 @@ pub struct DeliveryRequest {
     pub endpoint: EndpointId,
     /// Which of them: those that were opened for this generation of the endpoint.
     pub generation: u64,
+    /// What its policy demands of the connection.
+    pub transport: Arc<Transport>,
     /// Where to.
     pub target: Arc<Target>,
     /// Everything but `Host` and `Content-Length`, which are added.
@@ -49,8 +59,11 @@ pub struct Exchanged {
     pub reply: Reply,
     /// Why it failed, or what is odd about the answer, for people. No secrets.
     pub reason: Option<String>,
-    /// What it means, where TLS failed.
+    /// What it means, where TLS failed or the answer says that it failed.
     pub tls_failure: Option<TlsFailure>,
+    /// What the handshake showed, where this attempt made one. Without a failure only if the
+    /// receiver has accepted what it saw of us.
+    pub handshake: Option<Box<HandshakeReport>>,
     /// The first bytes of the answer's body, at most [`RESPONSE_BODY_BYTES_MAX`].
     pub body: Bytes,
     /// What is known of the connection.
@@ -67,6 +80,10 @@ pub(crate) struct Progress {
     pub(crate) session: Option<Session>,
     /// What is known before there is one.
     pub(crate) facts: ConnectionFacts,
+    /// What the handshake showed, where this attempt made one.
+    pub(crate) handshake: Option<HandshakeReport>,
+    /// The certificate of ours that the connection presented.
+    pub(crate) presented: Option<CertificateSha256>,
     pub(crate) answer: Answer,
 }
 
@@ -117,6 +134,7 @@ impl fmt::Debug for DeliveryRequest {
         f.debug_struct("DeliveryRequest")
             .field("endpoint", &self.endpoint)
             .field("generation", &self.generation)
+            .field("transport", &self.transport)
             .field("target", &self.target)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
@@ -129,6 +147,7 @@ impl fmt::Debug for Exchanged {
         f.debug_struct("Exchanged")
             .field("reply", &self.reply)
             .field("reason", &self.reason)
+            .field("tls_failure", &self.tls_failure)
             .field("body_bytes", &self.body.len())
             .field("connection", &self.connection)
             .field("duration", &self.duration)
@@ -145,19 +164,10 @@ impl Progress {
             stage: Stage::Waiting,
             session: None,
             facts: ConnectionFacts::default(),
+            handshake: None,
+            presented: None,
             answer: Answer::default(),
         }
-    }
-
-    /// Notes that there is a new connection.
-    pub(crate) fn opened(
-        &mut self,
-        route: &Route,
-        http_version: &str,
-        expires_at: Option<Timestamp>,
-    ) -> Session {
-        self.facts.http_version = Some(http_version.to_owned());
-        Session::new(route.origin.clone(), self.facts.clone(), expires_at)
     }
 
     /// The connection, if a request was sent on it and nothing came back.
@@ -165,20 +175,49 @@ impl Progress {
         self.session.as_ref().filter(|_| self.answer.head.is_none())
     }
 
+    /// What an answer says of TLS: a certificate problem that the receiver tells in HTTP.
+    pub(crate) fn answered_failure(&self) -> Option<TlsFailure> {
+        let status = self.answer.head.as_ref()?.status;
+        let client = self.session.as_ref()?.client();
+        if self.answer.after_refused_renegotiation && (400..500).contains(&status) {
+            return Some(TlsFailure::RenegotiationDemanded);
+        }
+        if status != NGINX_STATUS || client == ClientSide::NotAsked {
+            return None;
+        }
+        let says = |words: &[u8]| self.answer.body.windows(words.len()).any(|at| at == words);
+        if says(NGINX_NO_CERTIFICATE) {
+            Some(TlsFailure::HttpNoCertificate)
+        } else if says(NGINX_CERTIFICATE_ERROR) {
+            Some(TlsFailure::HttpCertificateRejected)
+        } else {
+            None
+        }
+    }
+
     /// Says how it ended; `Err` if the time was up.
     pub(crate) fn conclude(
-        self,
+        mut self,
         result: Result<Result<(), ExchangeError>, Elapsed>,
         duration: Duration,
+        now: Timestamp,
     ) -> Exchanged {
-        let (without_head, mut reason) = match result {
-            Ok(Ok(())) => (FailureKind::Internal, self.oddity()),
-            Ok(Err(error)) => (error.kind(), Some(reason(&error))),
-            Err(_) => (FailureKind::TimedOut, Some(self.lateness())),
+        let answered = self.answered_failure();
+        let (without_head, failure, reason) = match &result {
+            Ok(Ok(())) => match answered {
+                Some(failure) => (FailureKind::Internal, answered, Some(in_http(failure))),
+                None => (FailureKind::Internal, None, self.oddity()),
+            },
+            Ok(Err(error)) => (error.kind(), error.tls_failure(), Some(error.in_words())),
+            Err(_) => (FailureKind::TimedOut, None, Some(self.lateness())),
         };
-        if let Some(reason) = &mut reason {
-            shorten(reason);
-        }
+        let reason = reason.map(shortened);
+        let is_answer = match &result {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => error.is_answer(),
+            Err(_) => self.answer.head.is_some(),
+        };
+        let handshake = self.take_report(failure, reason.as_deref(), is_answer, duration, now);
         let reply = match self.answer.head {
             Some(AnswerHead {
                 status,
@@ -192,13 +231,47 @@ impl Progress {
         Exchanged {
             reply,
             reason,
-            tls_failure: None,
+            tls_failure: failure,
+            handshake: handshake.map(Box::new),
             body: Bytes::from(self.answer.body),
             connection: match self.session {
                 Some(session) => session.facts().clone(),
                 None => self.facts,
             },
             duration,
+        }
+    }
+
+    /// What the handshake showed, together with what came of it.
+    fn take_report(
+        &mut self,
+        failure: Option<TlsFailure>,
+        reason: Option<&str>,
+        is_answer: bool,
+        duration: Duration,
+        now: Timestamp,
+    ) -> Option<HandshakeReport> {
+        let failed = failure.map(|failure| Failed {
+            failure,
+            reason: reason.unwrap_or_default().to_owned(),
+        });
+        let on_trial = self.session.as_ref().is_some_and(Session::is_on_trial);
+        match self.handshake.take() {
+            Some(report) if failed.is_some() => Some(HandshakeReport {
+                failure: failed,
+                ..report
+            }),
+            Some(_) if on_trial && !is_answer => None,
+            Some(report) => Some(report),
+            // There was to be one, and something stopped it before.
+            None if failed.is_some() && self.session.is_none() => Some(HandshakeReport {
+                at: now,
+                duration_ms: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
+                failure: failed,
+                remote_ip: self.facts.remote_ip,
+                ..HandshakeReport::default()
+            }),
+            None => None,
         }
     }
 
@@ -239,8 +312,23 @@ impl fmt::Display for Stage {
 }
 
 /// A peer's words may be part of a reason.
-fn shorten(reason: &mut String) {
+fn shortened(mut reason: String) -> String {
     if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
         reason.truncate(end);
     }
+    reason
+}
+
+/// A failure of TLS that an answer tells of.
+fn in_http(failure: TlsFailure) -> String {
+    let what = match failure {
+        TlsFailure::HttpNoCertificate => {
+            "the server answered 400: no required SSL certificate was sent"
+        }
+        TlsFailure::HttpCertificateRejected => "the server answered 400: the SSL certificate error",
+        _ => {
+            "the server demanded another TLS handshake within the session, and refused the request"
+        }
+    };
+    with_advice(what, failure)
 }

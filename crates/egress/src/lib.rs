@@ -12,17 +12,28 @@ mod connect;
 mod connection;
 mod error;
 mod exchange;
+mod facts;
+mod identity;
 mod limits;
+mod open;
 mod pool;
 mod presentable;
 mod resolve;
 mod stream;
 mod target;
+mod taxonomy;
 mod tls;
+mod transport;
+mod trust;
 mod verifier;
+mod wire;
 
 pub use client::{Clock, Egress};
-pub use config::{EgressConfig, EgressConfigError, PublicRoots, TlsMinVersion};
+pub use config::{EgressConfig, EgressConfigError, PublicRoots};
 pub use exchange::{DeliveryRequest, Exchanged};
 pub use resolve::Resolver;
 pub use target::Target;
+pub use transport::{Transport, TransportError};
+
+/// What the configuration calls a TLS version.
+pub use hookseal_domain::transport::policy::TlsVersion as TlsMinVersion;

@@ -22,8 +22,16 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Longest wait for a connection that somebody else is opening, in the hope that it can be shared:
 /// longer than a handshake takes, short beside an attempt's deadline.
 pub(crate) const OPENING_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for what a peer said before a write to it failed: all of it has arrived already, or
+/// is lost.
+pub(crate) const LAST_WORDS_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long an older certificate of ours goes first where a receiver refused a newer one: long
+/// enough not to be refused all the time, short enough to notice that the receiver has learned.
+pub(crate) const FALLBACK_MEMORY: Duration = Duration::from_secs(600);
 /// Longest reason, in characters: it is kept with each attempt, and peers have a say in it.
 pub(crate) const REASON_CHARS_MAX: usize = 1000;
 /// Most certificates that we present in one handshake: real chains have two or three, and servers
 /// refuse long ones.
 pub(crate) const CLIENT_CHAIN_MAX: usize = 8;
+/// Longest head of a proxy's answer, in bytes: real ones have a few hundred.
+pub(crate) const PROXY_HEAD_BYTES_MAX: usize = 8 * 1024;

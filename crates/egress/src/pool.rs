@@ -1,7 +1,8 @@
 //! Connections that are kept for the next request.
 //!
-//! **Invariant:** a connection is used only for the endpoint, the generation and the origin it was
-//! opened for; two endpoints never share one, whatever their hosts.
+//! **Invariant:** a connection is used only for the endpoint, the generation, the transport and the
+//! origin it was opened for; two endpoints never share one, whatever their hosts. What was opened
+//! under a transport that has been replaced is not kept when its request is done.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -25,6 +26,8 @@ use crate::target::Origin;
 pub(crate) struct Key {
     pub(crate) endpoint: EndpointId,
     pub(crate) generation: u64,
+    /// The transport's id.
+    pub(crate) transport: u64,
 }
 
 /// How many are kept, and for how long.
@@ -64,6 +67,9 @@ pub(crate) struct Opening {
 /// What is kept for one endpoint.
 struct Slot {
     generation: u64,
+    transport: u64,
+    /// When somebody last began to send: what is in use then comes back here.
+    entered_at: Instant,
     speaks: Speaks,
     /// The one used last is last.
     idle: Vec<Kept<Box<Http1>>>,
@@ -103,6 +109,7 @@ impl Pool {
         origin: &Origin,
         now: Timestamp,
     ) -> Option<Connection> {
+        self.enter(key);
         loop {
             let mut connection = match self.pop(key, origin, now)? {
                 Connection::Http2(shared) => return Some(Connection::Http2(shared)),
@@ -211,7 +218,8 @@ impl Pool {
             let before = slot.kept();
             let closing = slot.sweep(self.limits.idle_timeout, now);
             self.uncount(before.saturating_sub(slot.kept()));
-            if slot.kept() == 0 && slot.opening.is_none() {
+            let unused = slot.entered_at.elapsed() >= self.limits.idle_timeout;
+            if slot.kept() == 0 && slot.opening.is_none() && unused {
                 entry.remove();
             }
             drop(slots);
@@ -254,25 +262,26 @@ impl Pool {
         }
     }
 
-    /// Does something with what is kept for `key`; `None` if a newer generation is known. What an
-    /// older one left is closed.
-    fn with_slot<R>(&self, key: Key, work: impl FnOnce(&mut Slot) -> R) -> Option<R> {
+    /// Begins to send for `key`: unless a newer generation is known, what was kept for another key
+    /// is closed.
+    fn enter(&self, key: Key) {
         let mut slots = self.slots.lock();
-        let slot = slots
-            .entry(key.endpoint)
-            .or_insert_with(|| Slot::new(key.generation));
-        if slot.generation > key.generation {
-            return None;
-        }
+        let slot = slots.entry(key.endpoint).or_insert_with(|| Slot::new(key));
+        slot.entered_at = Instant::now();
         let mut outdated = None;
-        if slot.generation < key.generation {
+        if !slot.is_of(key) && slot.generation <= key.generation {
             self.uncount(slot.kept());
-            outdated = Some(std::mem::replace(slot, Slot::new(key.generation)));
+            outdated = Some(std::mem::replace(slot, Slot::new(key)));
         }
-        let result = work(slot);
         drop(slots);
         drop(outdated);
-        Some(result)
+    }
+
+    /// Does something with what is kept for `key`; `None` if it was replaced.
+    fn with_slot<R>(&self, key: Key, work: impl FnOnce(&mut Slot) -> R) -> Option<R> {
+        let mut slots = self.slots.lock();
+        let slot = slots.get_mut(&key.endpoint)?;
+        slot.is_of(key).then(|| work(slot))
     }
 
     fn count_one(&self) -> bool {
@@ -292,14 +301,20 @@ impl Pool {
 // === impl Slot ===
 
 impl Slot {
-    fn new(generation: u64) -> Self {
+    fn new(key: Key) -> Self {
         Self {
-            generation,
+            generation: key.generation,
+            transport: key.transport,
+            entered_at: Instant::now(),
             speaks: Speaks::Unknown,
             idle: Vec::new(),
             shared: None,
             opening: None,
         }
+    }
+
+    fn is_of(&self, key: Key) -> bool {
+        self.generation == key.generation && self.transport == key.transport
     }
 
     fn kept(&self) -> usize {

@@ -2,39 +2,50 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use crate::error::find_cause;
+use crate::wire::Wire;
 
 /// A connection to a peer.
 pub(crate) struct PeerStream {
-    transport: Transport,
-    answered: Answered,
+    carrier: Carrier,
+    signs: Signs,
 }
 
 /// What carries the bytes.
-pub(crate) enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+pub(crate) enum Carrier {
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
 }
 
-/// Whether the peer sent a byte (of HTTP, not of TLS) since this was last cleared: without one, a
-/// request on a kept connection met a peer that had gone.
+/// What a connection's bytes showed that the HTTP library does not tell.
 #[derive(Clone, Default)]
-pub(crate) struct Answered(Arc<AtomicBool>);
+pub(crate) struct Signs(Arc<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    /// Whether the peer sent a byte (of HTTP, not of TLS) since this was last cleared: without one,
+    /// a request on a kept connection met a peer that had gone.
+    answered: AtomicBool,
+    /// What ended the TLS session. HTTP/2 would keep its text only.
+    tls_error: OnceLock<rustls::Error>,
+    /// Whether the peer asked for another handshake within the session (TLS 1.2), which it is
+    /// refused.
+    renegotiation: AtomicBool,
+}
 
 // === impl PeerStream ===
 
 impl PeerStream {
-    pub(crate) fn new(transport: Transport, answered: Answered) -> Self {
-        Self {
-            transport,
-            answered,
-        }
+    pub(crate) fn new(carrier: Carrier, signs: Signs) -> Self {
+        Self { carrier, signs }
     }
 }
 
@@ -45,15 +56,41 @@ impl AsyncRead for PeerStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        let this = &mut *self;
+        let read = match &mut this.carrier {
+            Carrier::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+            Carrier::Tls(stream) => read_tls(stream, cx, buf, &this.signs),
         };
         if buf.filled().len() > before {
-            self.answered.0.store(true, Ordering::Relaxed);
+            self.signs.0.answered.store(true, Ordering::Relaxed);
         }
         read
     }
+}
+
+fn read_tls(
+    stream: &mut TlsStream<Wire>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    signs: &Signs,
+) -> Poll<io::Result<()>> {
+    let had_words = stream.get_ref().1.wants_write();
+    let read = Pin::new(&mut *stream).poll_read(cx, buf);
+    let session = stream.get_ref().1;
+    // The only thing that reading makes rustls say in TLS 1.2 is that it does not renegotiate
+    // (RFC 5246 §7.4.1.1).
+    if !had_words
+        && session.wants_write()
+        && session.protocol_version() == Some(ProtocolVersion::TLSv1_2)
+    {
+        signs.0.renegotiation.store(true, Ordering::Relaxed);
+    }
+    if let Poll::Ready(Err(error)) = &read
+        && let Some(error) = find_cause::<rustls::Error>(error)
+    {
+        let _first = signs.0.tls_error.set(error.clone());
+    }
+    read
 }
 
 impl AsyncWrite for PeerStream {
@@ -62,9 +99,9 @@ impl AsyncWrite for PeerStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.carrier {
+            Carrier::Plain(wire) => Pin::new(wire).poll_write(cx, buf),
+            Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -73,42 +110,51 @@ impl AsyncWrite for PeerStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.carrier {
+            Carrier::Plain(wire) => Pin::new(wire).poll_write_vectored(cx, bufs),
+            Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
+        match &self.carrier {
+            Carrier::Plain(wire) => wire.is_write_vectored(),
+            Carrier::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.carrier {
+            Carrier::Plain(wire) => Pin::new(wire).poll_flush(cx),
+            Carrier::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.carrier {
+            Carrier::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
+            Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
 
-// === impl Answered ===
+// === impl Signs ===
 
-impl Answered {
-    pub(crate) fn clear(&self) {
-        self.0.store(false, Ordering::Relaxed);
+impl Signs {
+    /// From now on, whether there is an answer to the next request.
+    pub(crate) fn clear_answered(&self) {
+        self.0.answered.store(false, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub(crate) fn answered(&self) -> bool {
+        self.0.answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tls_error(&self) -> Option<&rustls::Error> {
+        self.0.tls_error.get()
+    }
+
+    pub(crate) fn renegotiation_demanded(&self) -> bool {
+        self.0.renegotiation.load(Ordering::Relaxed)
     }
 }

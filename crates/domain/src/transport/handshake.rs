@@ -17,7 +17,7 @@ use crate::transport::policy::Pinning;
 pub const HINTS_MAX: usize = 16;
 
 /// What was seen of one handshake.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HandshakeReport {
     /// When it ended.
     pub at: Timestamp,

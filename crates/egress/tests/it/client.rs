@@ -11,8 +11,10 @@ use hookseal_domain::delivery::outcome::{FailureKind, Reply};
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::book::TransportBook;
+use hookseal_domain::transport::policy::{EndpointTransport, ResolvedTransport};
 use hookseal_egress::{
-    DeliveryRequest, Egress, EgressConfig, Exchanged, PublicRoots, Resolver, Target,
+    DeliveryRequest, Egress, EgressConfig, Exchanged, PublicRoots, Resolver, Target, Transport,
 };
 use http::HeaderMap;
 
@@ -24,6 +26,7 @@ pub(crate) struct Client {
     pub(crate) egress: Egress,
     now_millis: Arc<AtomicI64>,
     generation: u64,
+    transport: Arc<Transport>,
     timeout: Duration,
 }
 
@@ -45,8 +48,10 @@ impl Client {
         let now_millis = Arc::new(AtomicI64::new(NOW_MILLIS));
         let clock = Arc::clone(&now_millis);
         let clock = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
+        let egress = Egress::new(config, Arc::new(clock)).unwrap();
         Self {
-            egress: Egress::new(config, Arc::new(clock)).unwrap(),
+            transport: egress.transport(&policy(&egress)).unwrap(),
+            egress,
             now_millis,
             generation: 1,
             timeout: Duration::from_secs(10),
@@ -91,6 +96,7 @@ impl Client {
         let request = DeliveryRequest {
             endpoint,
             generation: self.generation,
+            transport: Arc::clone(&self.transport),
             target: Arc::new(Target::new(&url)),
             headers,
             body,
@@ -101,6 +107,14 @@ impl Client {
         assert!(exchanged.duration < limit, "{exchanged:?}");
         exchanged
     }
+}
+
+/// The policy of an endpoint that says nothing.
+pub(crate) fn policy(egress: &Egress) -> ResolvedTransport {
+    let url = EndpointUrl::parse("https://hooks.test").unwrap();
+    TransportBook::default()
+        .resolve(&EndpointTransport::default(), &url, &egress.defaults())
+        .unwrap()
 }
 
 /// Loopback is allowed, also without TLS.

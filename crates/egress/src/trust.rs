@@ -1,0 +1,82 @@
+//! Which roots count for a transport.
+//!
+//! **Invariant:** a chain counts only if it leads to one of the sets that the policy names.
+
+use std::sync::Arc;
+
+use hookseal_domain::transport::policy::Trust;
+use hookseal_pki::chain::ObservedChain;
+use hookseal_pki::trust_anchor::TrustAnchors;
+use hookseal_pki::verify::{self, VerifiedChain, VerifyError};
+use rustls_pki_types::{ServerName, UnixTime};
+
+use crate::config::{EgressConfig, EgressConfigError, PublicRoots};
+
+/// The sets of roots of which a chain has to lead to one, asked in this order.
+pub(crate) struct TrustedRoots(Vec<Arc<TrustAnchors>>);
+
+// === impl TrustedRoots ===
+
+impl TrustedRoots {
+    /// `own` are the roots of the organisation, if the policy names some.
+    pub(crate) fn new(
+        trust: Trust,
+        operators: &Arc<TrustAnchors>,
+        own: Option<TrustAnchors>,
+    ) -> Self {
+        let own = own.map(Arc::new);
+        let operators = (trust != Trust::Private).then(|| Arc::clone(operators));
+        Self(own.into_iter().chain(operators).collect())
+    }
+
+    /// Verifies against each set; what one of them proves is proven.
+    pub(crate) fn verify(
+        &self,
+        observed: &ObservedChain<'_>,
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<VerifiedChain, VerifyError> {
+        let mut refusal = None;
+        for roots in &self.0 {
+            match verify::verify(observed, roots, server_name, now) {
+                Ok(chain) => return Ok(chain),
+                // Of several refusals, one by a set that has the root tells most.
+                Err(error) => match refusal {
+                    Some(ref earlier) if !is_without_root(earlier) => {}
+                    _ => refusal = Some(error),
+                },
+            }
+        }
+        Err(refusal.unwrap_or_else(|| VerifyError::UnknownIssuer {
+            issuer: "anybody".to_owned(),
+        }))
+    }
+}
+
+fn is_without_root(refusal: &VerifyError) -> bool {
+    matches!(
+        refusal,
+        VerifyError::UnknownIssuer { .. }
+            | VerifyError::IntermediateMissing { .. }
+            | VerifyError::SelfSigned { .. }
+            | VerifyError::PublicCaNotAllowed { .. }
+    )
+}
+
+/// The roots that the operator configured, at least one.
+pub(crate) fn operators_roots(config: &EgressConfig) -> Result<TrustAnchors, EgressConfigError> {
+    let public = match config.public_roots {
+        PublicRoots::Mozilla => TrustAnchors::from_known(webpki_roots::TLS_SERVER_ROOTS),
+        PublicRoots::None => TrustAnchors::none(),
+    };
+    let all = match &config.extra_roots_pem {
+        Some(pem) => public
+            .with_pem(pem)
+            .map_err(EgressConfigError::ExtraRoots)?,
+        None => public,
+    };
+    if all.is_empty() {
+        return Err(EgressConfigError::NoRoots);
+    }
+    Ok(all)
+}
