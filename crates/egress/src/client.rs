@@ -4,11 +4,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookseal_domain::endpoint::url::Scheme;
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_domain::transport::policy::{ResolvedTransport, TransportDefaults};
 use hookseal_pki::certificate::CertificateSha256;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,7 +23,7 @@ use crate::limits::OPENING_WAIT_MAX;
 use crate::open::Opener;
 use crate::pool::{Admission, Key, Pool, PoolLimits};
 use crate::resolve::Names;
-use crate::target::Route;
+use crate::target::{Route, Target};
 use crate::transport::{Transport, TransportError, Workshop};
 
 /// Tells the time.
@@ -93,6 +95,18 @@ impl Egress {
             self.0.pool.distrust(key, session);
         }
         progress.conclude(result, began.elapsed(), (self.0.clock)())
+    }
+
+    /// Makes a handshake to look, not to send, and reports whatever was seen, verified or not. Our
+    /// certificate is presented as the policy says; pins are compared but not enforced. Never sends
+    /// a byte of HTTP. A server that tells in HTTP that it refuses our certificate is not found out.
+    pub async fn probe(
+        &self,
+        target: &Target,
+        transport: &Arc<Transport>,
+        timeout: Duration,
+    ) -> HandshakeReport {
+        self.0.opener.probe(target, transport, timeout).await
     }
 
     /// Closes the unused connections of an endpoint that was changed or deleted.

@@ -290,7 +290,7 @@ impl Progress {
         }
     }
 
-    fn lateness(&self) -> String {
+    pub(crate) fn lateness(&self) -> String {
         let ms = self.timeout.as_millis();
         match self.answer.head {
             Some(_) => format!("the answer's body did not arrive whole within {ms} ms"),

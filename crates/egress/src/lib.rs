@@ -18,6 +18,7 @@ mod limits;
 mod open;
 mod pool;
 mod presentable;
+mod probe;
 mod resolve;
 mod stream;
 mod target;

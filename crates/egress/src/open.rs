@@ -48,13 +48,13 @@ impl Opener {
         progress: &mut Progress,
     ) -> Result<Connection, ExchangeError> {
         if route.origin.scheme == Scheme::Plain {
-            let wire = self.reach(route, progress).await?;
+            let wire = self.reach(route, transport, progress).await?;
             let session = self.session(route, progress, ClientSide::NotAsked, None);
             return open_http1(Carrier::Plain(wire), session).await;
         }
         // Looked at before anything is resolved: it fails closed.
         let presenter = self.presenter(route, transport, refused)?;
-        let wire = self.reach(route, progress).await?;
+        let wire = self.reach(route, transport, progress).await?;
         progress.stage = Stage::Handshaking;
         let handshake = Handshake::new(transport, Conduct::Enforce, presenter);
         let shaken = handshake.perform(wire, &route.server_name).await;
@@ -80,6 +80,7 @@ impl Opener {
     pub(crate) async fn reach(
         &self,
         route: &Route,
+        transport: &Transport,
         progress: &mut Progress,
     ) -> Result<Wire, ExchangeError> {
         let addresses = self.addresses(route, progress).await?;

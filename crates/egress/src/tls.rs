@@ -187,6 +187,12 @@ impl Handshake {
 // === impl Shaken ===
 
 impl Shaken {
+    /// Why the server's certificates prove nothing, if so.
+    pub(crate) fn distrust_of_chain(&self) -> Option<TlsError> {
+        let refusal = self.seen.chain.as_ref().err()?;
+        Some(TlsError::NotTrusted(Distrust::Chain(refusal.clone())))
+    }
+
     /// When what the certificates proved ends.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
         let chain = self.seen.chain.as_ref().ok()?;
