@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod gate;
+mod limbo;
 mod snapshots;
 mod tally;
 mod tidy;
@@ -36,6 +37,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Judges the cases of a file in the format of C2SP/x509-limbo, and says where we disagree with it.
+    Limbo { file: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Chore::Bench { arguments } => bench::run(&root, arguments),
+        Chore::Limbo { file } => limbo::run(file),
     }
 }
 
