@@ -3,6 +3,7 @@
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{Ended, Trigger};
 use hookseal_domain::signature::key::KeyKind;
+use hookseal_domain::transport::pin::PinState;
 
 /// A thing that is stored as a number.
 pub(crate) trait Code: Sized {
@@ -41,6 +42,14 @@ pub(crate) enum PendingState {
     Held,
 }
 
+/// What an organisation has of transport security.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ItemKind {
+    Policy,
+    AnchorSet,
+    ClientIdentity,
+}
+
 codes! {
     Trigger { Publish = 1, Resend = 2, }
     PendingState { Owned = 0, Waiting = 1, Backlog = 2, Held = 3, }
@@ -65,4 +74,6 @@ codes! {
         Unsendable = 10,
     }
     KeyKind { HmacSha256 = 1, Ed25519 = 2, }
+    ItemKind { Policy = 1, AnchorSet = 2, ClientIdentity = 3, }
+    PinState { Staged = 1, Seen = 2, Active = 3, Retiring = 4, }
 }

@@ -65,6 +65,15 @@ pub enum ChangeError {
         /// How many there may be.
         max: usize,
     },
+    /// It does not stand any more as it was read: read it again.
+    #[error("it was changed meanwhile")]
+    Stale,
+    /// Others name it.
+    #[error("{by} others name it")]
+    InUse {
+        /// How many.
+        by: u64,
+    },
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,

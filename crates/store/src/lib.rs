@@ -13,6 +13,7 @@ pub mod reference;
 pub mod retention;
 pub mod seal;
 pub mod sqlite;
+pub mod transport;
 pub mod work;
 
 use async_trait::async_trait;
@@ -37,15 +38,17 @@ use crate::page::{Page, PageRequest};
 use crate::publish::{Accepted, Idempotency, NewMessage};
 use crate::reference::{AppRef, EndpointRef, MessageRef};
 use crate::retention::{Retained, RetentionPolicy};
+use crate::transport::TransportStore;
 use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit};
 
 /// Everything that Hookseal remembers.
 ///
 /// Every method that changes something returns after the change is durable, but for
 /// [`Store::record`]. A change and whatever follows from it is one transaction. References are
-/// looked up within the organisation or application given, never beyond.
+/// looked up within the organisation or application given, never beyond. What concerns transport
+/// security is in [`TransportStore`].
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: TransportStore + Send + Sync {
     // --- the node ---
 
     /// Begins a new epoch of this node: what an earlier process of it still owned comes back as

@@ -1,8 +1,13 @@
-//! Seals what must not be read off the disk: AES-256-GCM under one data key per application, each
-//! wrapped by the master key. Must never seal under a key without saying what and where: the
-//! associated data binds a ciphertext to its place, so that it can't be moved.
+//! Seals what must not be read off the disk: AES-256-GCM under data keys of applications and
+//! organisations, each wrapped by the master key. Must never seal under a key without saying what
+//! and where: the associated data binds a ciphertext to its place, so that it can't be moved.
 
+pub(crate) mod anchor_set;
+mod document;
 pub(crate) mod facts;
+pub(crate) mod handshake;
+pub(crate) mod identity;
+pub(crate) mod policy;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use zeroize::Zeroize;
 
-use hookseal_domain::id::AppId;
+use hookseal_domain::id::{AppId, OrgId};
 use hookseal_domain::secret::Secret;
 use hookseal_domain::slice::Slice;
+use hookseal_domain::transport::name::Name;
+
+use crate::codes::{Code, ItemKind};
 
 /// Bytes of a master key or data key.
 pub const KEY_BYTES: usize = 32;
@@ -21,6 +29,7 @@ pub const KEY_BYTES: usize = 32;
 const USES_MAX: u64 = 1 << 30;
 /// What the key check seals.
 const CHECK_TEXT: &[u8] = b"hookseal";
+const CHECK_PLACE: [u8; 48] = [0; 48];
 
 /// The key that wraps all others. Not stored in the database.
 pub struct MasterKey(RandomizedNonceKey);
@@ -30,10 +39,16 @@ pub struct MasterKey(RandomizedNonceKey);
 #[error("sealing or opening failed")]
 pub struct SealError;
 
-/// The key of one application.
+/// Whose a data key is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum KeyOwner {
+    Application(AppId),
+    Organisation(OrgId),
+}
+
+/// The key of one application or organisation.
 pub(crate) struct DataKey {
-    slice: Slice,
-    app: AppId,
+    owner: KeyOwner,
     version: i64,
     key: RandomizedNonceKey,
     /// How often it sealed in this process.
@@ -49,11 +64,35 @@ pub(crate) struct Sealed {
 
 /// Which value of which row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    MessagePayload { message: i64 },
-    AttemptFacts { message: i64, attempt: i64 },
-    EndpointHeaders { endpoint: i64 },
-    SigningKeySecret { endpoint: i64, serial: i64 },
+pub(crate) enum Place<'n> {
+    MessagePayload {
+        message: i64,
+    },
+    AttemptFacts {
+        message: i64,
+        attempt: i64,
+    },
+    EndpointHeaders {
+        endpoint: i64,
+    },
+    SigningKeySecret {
+        endpoint: i64,
+        serial: i64,
+    },
+    EndpointTransport {
+        endpoint: i64,
+    },
+    GoodHandshake {
+        endpoint: i64,
+    },
+    FailedHandshake {
+        endpoint: i64,
+    },
+    TransportItem {
+        kind: ItemKind,
+        name: &'n Name,
+        version: i64,
+    },
 }
 
 // === impl MasterKey ===
@@ -67,32 +106,32 @@ impl MasterKey {
 
     /// A value that only this key opens.
     pub(crate) fn check_value(&self) -> Result<Vec<u8>, SealError> {
-        seal(&self.0, &[[0; 8]; 6], CHECK_TEXT)
+        seal(&self.0, &CHECK_PLACE, CHECK_TEXT)
     }
 
     /// Whether this key made the check value.
     pub(crate) fn made(&self, check_value: &[u8]) -> bool {
-        open(&self.0, &[[0; 8]; 6], check_value).is_ok_and(|opened| opened == CHECK_TEXT)
+        open(&self.0, &CHECK_PLACE, check_value).is_ok_and(|opened| opened == CHECK_TEXT)
     }
 
     /// Makes a data key, wrapped.
-    pub(crate) fn new_data_key(&self, app: AppId, version: i64) -> Result<Vec<u8>, SealError> {
+    pub(crate) fn new_data_key(&self, owner: KeyOwner, version: i64) -> Result<Vec<u8>, SealError> {
         let mut bytes = [0; KEY_BYTES];
         fill_random(&mut bytes)?;
         let secret = Secret::new(bytes);
         bytes.zeroize();
-        seal(&self.0, &wrapping_data(app, version), secret.expose())
+        seal(&self.0, &wrapping_data(owner, version), secret.expose())
     }
 
     /// Unwraps a data key.
     pub(crate) fn data_key(
         &self,
-        app: AppId,
+        owner: KeyOwner,
         version: i64,
         wrapped: &[u8],
     ) -> Result<DataKey, SealError> {
-        let bytes = Secret::new(open(&self.0, &wrapping_data(app, version), wrapped)?);
-        DataKey::new(app, version, bytes.expose())
+        let bytes = Secret::new(open(&self.0, &wrapping_data(owner, version), wrapped)?);
+        DataKey::new(owner, version, bytes.expose())
     }
 }
 
@@ -110,13 +149,26 @@ fn fill_random(bytes: &mut [u8]) -> Result<(), SealError> {
     aws_lc_rs::rand::fill(bytes).map_err(|_| SealError)
 }
 
+// === impl KeyOwner ===
+
+impl From<AppId> for KeyOwner {
+    fn from(app: AppId) -> Self {
+        Self::Application(app)
+    }
+}
+
+impl From<OrgId> for KeyOwner {
+    fn from(org: OrgId) -> Self {
+        Self::Organisation(org)
+    }
+}
+
 // === impl DataKey ===
 
 impl DataKey {
-    fn new(app: AppId, version: i64, bytes: &[u8]) -> Result<Self, SealError> {
+    fn new(owner: KeyOwner, version: i64, bytes: &[u8]) -> Result<Self, SealError> {
         Ok(Self {
-            slice: Slice::of(app),
-            app,
+            owner,
             version,
             key: RandomizedNonceKey::new(&AES_256_GCM, bytes).map_err(|_| SealError)?,
             uses: AtomicU64::new(0),
@@ -139,7 +191,7 @@ impl DataKey {
     }
 
     /// Seals a value for its place.
-    pub(crate) fn seal(&self, place: Place, plain: &[u8]) -> Result<Sealed, SealError> {
+    pub(crate) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Sealed, SealError> {
         self.uses.fetch_add(1, Ordering::Relaxed);
         Ok(Sealed {
             key_version: self.version,
@@ -148,67 +200,86 @@ impl DataKey {
     }
 
     /// Opens a value of its place.
-    pub(crate) fn open(&self, place: Place, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub(crate) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         open(&self.key, &self.place_data(place), sealed)
     }
 
-    /// Table and field, slice, application, row (two numbers) and key version.
-    fn place_data(&self, place: Place) -> [[u8; 8]; 6] {
-        let (field, first, second) = match place {
-            Place::MessagePayload { message } => (1, message, 0),
-            Place::AttemptFacts { message, attempt } => (2, message, attempt),
-            Place::EndpointHeaders { endpoint } => (3, endpoint, 0),
-            Place::SigningKeySecret { endpoint, serial } => (4, endpoint, serial),
+    fn place_data(&self, place: Place<'_>) -> Vec<u8> {
+        let (field, first, second, name) = match place {
+            Place::MessagePayload { message } => (1, message, 0, ""),
+            Place::AttemptFacts { message, attempt } => (2, message, attempt, ""),
+            Place::EndpointHeaders { endpoint } => (3, endpoint, 0, ""),
+            Place::SigningKeySecret { endpoint, serial } => (4, endpoint, serial, ""),
+            Place::EndpointTransport { endpoint } => (6, endpoint, 0, ""),
+            Place::GoodHandshake { endpoint } => (7, endpoint, 0, ""),
+            Place::FailedHandshake { endpoint } => (8, endpoint, 0, ""),
+            Place::TransportItem {
+                kind,
+                name,
+                version,
+            } => (9, kind.code(), version, name.as_str()),
         };
-        associated_data(field, self.slice, self.app, [first, second], self.version)
+        associated_data(field, self.owner, [first, second], self.version, name)
     }
 }
 
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DataKey({:?}, {})", self.app, self.version)
+        write!(f, "DataKey({:?}, {})", self.owner, self.version)
     }
 }
 
-fn wrapping_data(app: AppId, version: i64) -> [[u8; 8]; 6] {
-    associated_data(5, Slice::of(app), app, [0, 0], version)
+fn wrapping_data(owner: KeyOwner, version: i64) -> Vec<u8> {
+    let field = match owner {
+        KeyOwner::Application(_) => 5,
+        KeyOwner::Organisation(_) => 10,
+    };
+    associated_data(field, owner, [0, 0], version, "")
 }
 
+/// Table and field, owner, row (two numbers), key version, and the row's name if it has one. A
+/// field has one kind of owner, so that all before the name has a fixed length.
 fn associated_data(
     field: i64,
-    slice: Slice,
-    app: AppId,
-    [first, second]: [i64; 2],
+    owner: KeyOwner,
+    row: [i64; 2],
     version: i64,
-) -> [[u8; 8]; 6] {
-    [field, slice.as_i64(), app.raw(), first, second, version].map(i64::to_be_bytes)
+    name: &str,
+) -> Vec<u8> {
+    let mut data = Vec::with_capacity(CHECK_PLACE.len() + name.len());
+    data.extend_from_slice(&field.to_be_bytes());
+    match owner {
+        KeyOwner::Application(app) => {
+            data.extend_from_slice(&Slice::of(app).as_i64().to_be_bytes());
+            data.extend_from_slice(&app.raw().to_be_bytes());
+        }
+        KeyOwner::Organisation(org) => data.extend_from_slice(org.as_bytes()),
+    }
+    let [first, second] = row;
+    for number in [first, second, version] {
+        data.extend_from_slice(&number.to_be_bytes());
+    }
+    data.extend_from_slice(name.as_bytes());
+    data
 }
 
 /// Ciphertext, tag and nonce.
-fn seal(
-    key: &RandomizedNonceKey,
-    associated: &[[u8; 8]; 6],
-    plain: &[u8],
-) -> Result<Vec<u8>, SealError> {
+fn seal(key: &RandomizedNonceKey, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
     let mut sealed = Vec::with_capacity(plain.len() + AES_256_GCM.tag_len() + NONCE_LEN);
     sealed.extend_from_slice(plain);
     let nonce = key
-        .seal_in_place_append_tag(Aad::from(associated.as_flattened()), &mut sealed)
+        .seal_in_place_append_tag(Aad::from(associated), &mut sealed)
         .map_err(|_| SealError)?;
     sealed.extend_from_slice(nonce.as_ref());
     Ok(sealed)
 }
 
-fn open(
-    key: &RandomizedNonceKey,
-    associated: &[[u8; 8]; 6],
-    sealed: &[u8],
-) -> Result<Vec<u8>, SealError> {
+fn open(key: &RandomizedNonceKey, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
     let (ciphertext, nonce) = sealed.split_last_chunk::<NONCE_LEN>().ok_or(SealError)?;
     let mut opened = ciphertext.to_vec();
     let nonce = Nonce::from(nonce);
     let length = key
-        .open_in_place(nonce, Aad::from(associated.as_flattened()), &mut opened)
+        .open_in_place(nonce, Aad::from(associated), &mut opened)
         .map_err(|_| SealError)?
         .len();
     opened.truncate(length);
@@ -224,14 +295,14 @@ mod tests {
     }
 
     fn new_key(byte: u8, version: i64) -> DataKey {
-        let app = AppId::from_raw(7);
+        let app = AppId::from_raw(7).into();
         let wrapped = master(byte).new_data_key(app, version).unwrap();
         master(byte).data_key(app, version, &wrapped).unwrap()
     }
 
     #[test]
     fn opens_only_in_its_place() {
-        let app = AppId::from_raw(7);
+        let app = AppId::from_raw(7).into();
         let wrapped = master(1).new_data_key(app, 1).unwrap();
         let key = master(1).data_key(app, 1, &wrapped).unwrap();
         let place = Place::AttemptFacts {
@@ -261,10 +332,8 @@ mod tests {
         assert_eq!(again.open(place, &sealed.bytes).unwrap(), b"hush");
         assert!(master(2).data_key(app, 1, &wrapped).is_err(), "another key");
         assert!(master(1).data_key(app, 2, &wrapped).is_err(), "version");
-        assert!(
-            master(1).data_key(AppId::from_raw(8), 1, &wrapped).is_err(),
-            "another application"
-        );
+        let other = AppId::from_raw(8).into();
+        assert!(master(1).data_key(other, 1, &wrapped).is_err(), "another's");
     }
 
     #[test]
@@ -296,6 +365,6 @@ mod tests {
     fn keys_are_not_printed() {
         let key = new_key(0x41, 3);
         assert_eq!(format!("{:?}", master(0x41)), "MasterKey(..)");
-        assert!(format!("{key:?}").starts_with("DataKey(app_"));
+        assert!(format!("{key:?}").starts_with("DataKey(Application(app_"));
     }
 }

@@ -11,10 +11,14 @@ mod claim;
 mod connection;
 mod deliveries;
 mod endpoint_headers;
+mod endpoint_pins;
+mod endpoint_transports;
 mod endpoints;
 mod event_types;
 mod failure;
 mod fatal;
+mod handshake_users;
+mod handshakes;
 mod idempotency;
 mod keyring;
 mod messages;
@@ -27,6 +31,9 @@ mod routing;
 mod rows;
 mod signing_keys;
 mod store;
+mod transport_book;
+mod transport_items;
+mod transport_store;
 mod writer;
 
 #[cfg(test)]
@@ -39,15 +46,13 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use hookseal_domain::id::AppId;
-
 use crate::error::StoreError;
-use crate::seal::{MasterKey, SealError};
+use crate::seal::{KeyOwner, MasterKey, SealError};
 use crate::sqlite::batch::first;
 use crate::sqlite::checkpoint::{Checkpointer, Progress};
 use crate::sqlite::connection::Place;
 use crate::sqlite::fatal::Fatal;
-use crate::sqlite::keyring::{AppKeys, Keyring};
+use crate::sqlite::keyring::{DataKeys, Keyring};
 use crate::sqlite::reader::Readers;
 use crate::sqlite::writer::Writer;
 
@@ -183,13 +188,14 @@ impl SqliteStore {
         self.fatal.wait().await
     }
 
-    /// The data keys of an application; `None` if there is none.
-    async fn keys(&self, app: AppId) -> Result<Option<Arc<AppKeys>>, StoreError> {
-        if let Some(keys) = self.keyring.cached(app) {
+    /// The data keys of an application or organisation; `None` if there are none.
+    async fn keys(&self, owner: impl Into<KeyOwner>) -> Result<Option<Arc<DataKeys>>, StoreError> {
+        let owner = owner.into();
+        if let Some(keys) = self.keyring.cached(owner) {
             return Ok(Some(keys));
         }
         let keyring = Arc::clone(&self.keyring);
-        let load = move |connection: &Connection| keyring.load(connection, app);
+        let load = move |connection: &Connection| keyring.load(connection, owner);
         self.readers.ask(load).await
     }
 }

@@ -6,7 +6,8 @@ use std::cmp::Reverse;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::transport::name::Name;
-use crate::transport::rotation::{Stage, StageTimes};
+use crate::transport::pin::Force;
+use crate::transport::rotation::{Stage, StageTimes, Standing, Step};
 
 /// Most certificates of one identity that are not retired: the current one, its successor, and
 /// room for a mistake.
@@ -95,6 +96,22 @@ impl PartialEq for ClientIdentity {
     }
 }
 
+// === impl IdentityCertificate ===
+
+impl IdentityCertificate {
+    /// Notes that a receiver accepted it. One that is retired stays so.
+    pub fn observe(&mut self, at: Timestamp) {
+        let standing = Standing {
+            successor_seen: false,
+            endpoints_on_it: 0,
+        };
+        if let Ok(stage) = self.stage.after(Step::Observe, standing, Force::No) {
+            self.stage = stage;
+        }
+        self.times.seen_at.get_or_insert(at);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +143,21 @@ mod tests {
             certificates,
             updated_at: at,
         }
+    }
+
+    #[test]
+    fn an_acceptance_is_noted_once() {
+        let check = |stage, expect| {
+            let mut one = identity(&[stage]).certificates.remove(0);
+            for millis in [5, 6] {
+                one.observe(Timestamp::from_millis(millis));
+            }
+            assert_eq!(one.stage, expect);
+            assert_eq!(one.times.seen_at, Some(Timestamp::from_millis(5)));
+        };
+        check(Stage::Issued, Stage::Seen);
+        check(Stage::Distributed, Stage::Seen);
+        check(Stage::Retired, Stage::Retired);
     }
 
     #[test]

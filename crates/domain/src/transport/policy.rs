@@ -220,6 +220,15 @@ pub enum UnusablePolicy {
     },
 }
 
+// === impl EndpointTransport ===
+
+impl EndpointTransport {
+    /// Whether the two differ in nothing but when pinned keys were seen.
+    pub fn stands_as(&self, other: &Self) -> bool {
+        self.policy == other.policy && self.own == other.own && self.pins.stands_as(&other.pins)
+    }
+}
+
 // === impl TransportPolicy ===
 
 impl TransportPolicy {

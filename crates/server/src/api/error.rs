@@ -67,6 +67,23 @@ error_codes! {
     Conflict "conflict" CONFLICT;
     /// There are as many things of this kind as there may be.
     LimitReached "limit_reached" CONFLICT;
+    /// It was changed by another request after it was read. Read it again, then repeat.
+    Stale "stale" CONFLICT;
+    /// It can't be deleted: others name it. Change those first.
+    InUse "in_use" CONFLICT;
+    /// Others name the thing; the detail says how many. Make them name something else first.
+    InUse "in_use" CONFLICT;
+    /// Somebody else changes the same thing at the same time. Read it again and repeat.
+    ChangedMeanwhile "changed_meanwhile" CONFLICT;
+    /// The change may stop deliveries; the detail says why, and what to do first. `?force=true`
+    /// makes it all the same.
+    WouldInterrupt "would_interrupt" CONFLICT;
+    /// A step of a rotation that does not follow the stage in which the certificate stands.
+    WrongStage "wrong_stage" CONFLICT;
+    /// The receiver does not show the key that was confirmed. Nothing was pinned.
+    KeyNotShown "key_not_shown" CONFLICT;
+    /// The endpoint's URL is `http://`: there is no handshake to look at.
+    NoTls "no_tls" CONFLICT;
     /// The `idempotency-key` was used in the last 12 hours with another body.
     IdempotencyKeyReused "idempotency_key_reused" CONFLICT;
     /// The message can't be sent again: its payload was expunged or its retention is over.
@@ -199,6 +216,22 @@ impl ApiError {
             ChangeError::TooMany { max } => Self::new(
                 ErrorCode::LimitReached,
                 format!("{what} would be one too many: there are {max}, which is the limit"),
+            ),
+            ChangeError::Stale => Self::new(
+                ErrorCode::Stale,
+                format!("{what} was changed meanwhile; read it again"),
+            ),
+            ChangeError::InUse { by } => Self::new(
+                ErrorCode::InUse,
+                format!("{what} is named by {by} others"),
+            ),
+            ChangeError::Stale => Self::new(
+                ErrorCode::ChangedMeanwhile,
+                format!("{what} was changed by somebody else meanwhile; read it again and repeat"),
+            ),
+            ChangeError::InUse { by } => Self::new(
+                ErrorCode::InUse,
+                format!("{what} is named by {by} others; make them name something else first"),
             ),
             ChangeError::IdempotencyKeyReused => Self::idempotency_key_reused(),
             ChangeError::Store(error) => error.into(),

@@ -1,5 +1,4 @@
-//! The bytes that an attempt's facts are sealed as: a format byte, the length of a short JSON
-//! object, the object, and the response's body as it came. Must read every format it ever wrote.
+//! The bytes that an attempt's facts are sealed as, with the response's body as it came.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use hookseal_domain::delivery::attempt::{AttemptFacts, ConnectionFacts, TlsFacts};
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
+
+use crate::seal::document;
 
 const FORMAT: u8 = 1;
 
@@ -35,7 +36,7 @@ struct Head<'a> {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Tls<'a> {
+pub(crate) struct Tls<'a> {
     #[serde(rename = "v")]
     version: Cow<'a, str>,
     #[serde(rename = "c")]
@@ -51,27 +52,13 @@ struct Tls<'a> {
 /// The bytes to seal.
 pub(crate) fn encode(facts: &AttemptFacts) -> Vec<u8> {
     let body = facts.response_body.as_deref().unwrap_or_default();
-    let mut bytes = Vec::with_capacity(512 + body.len());
-    bytes.push(FORMAT);
-    bytes.extend_from_slice(&[0; 4]);
-    // Writing text and numbers to a vector can't fail; if it did, the row would read as corrupt.
-    let written = serde_json::to_writer(&mut bytes, &Head::of(facts));
-    debug_assert!(written.is_ok());
-    let length = u32::try_from(bytes.len().saturating_sub(5)).unwrap_or(u32::MAX);
-    if let Some(slot) = bytes.get_mut(1..5) {
-        slot.copy_from_slice(&length.to_be_bytes());
-    }
-    bytes.extend_from_slice(body);
-    bytes
+    document::encode(FORMAT, &Head::of(facts), &[body])
 }
 
 /// The facts; `None` for bytes that no version of ours wrote.
 pub(crate) fn decode(bytes: &Bytes) -> Option<AttemptFacts> {
-    let rest = bytes.strip_prefix(&[FORMAT])?;
-    let (length, _) = rest.split_first_chunk::<4>()?;
-    let head_end = 5_usize.checked_add(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-    let head: Head<'_> = serde_json::from_slice(bytes.get(5..head_end)?).ok()?;
-    let body = head.has_body.then(|| bytes.slice(head_end..));
+    let (head, body) = document::decode::<Head<'_>>(FORMAT, bytes)?;
+    let body = head.has_body.then(|| bytes.slice_ref(body.rest()));
     Some(head.into_facts(body))
 }
 
@@ -88,13 +75,7 @@ impl<'a> Head<'a> {
             remote_ip: connection.remote_ip,
             refused: Cow::Borrowed(&connection.refused),
             http_version: connection.http_version.as_deref().map(Cow::Borrowed),
-            tls: connection.tls.as_ref().map(|tls| Tls {
-                version: Cow::Borrowed(&tls.version),
-                cipher_suite: Cow::Borrowed(&tls.cipher_suite),
-                key_exchange_group: Cow::Borrowed(&tls.key_exchange_group),
-                peer_spki_sha256: Cow::Borrowed(&tls.peer_spki_sha256),
-                certificate_expires_ms: tls.certificate_expires_at.as_millis(),
-            }),
+            tls: connection.tls.as_ref().map(Tls::of),
         }
     }
 
@@ -109,14 +90,30 @@ impl<'a> Head<'a> {
                 remote_ip: self.remote_ip,
                 refused: self.refused.into_owned(),
                 http_version: self.http_version.map(Cow::into_owned),
-                tls: self.tls.map(|tls| TlsFacts {
-                    version: tls.version.into_owned(),
-                    cipher_suite: tls.cipher_suite.into_owned(),
-                    key_exchange_group: tls.key_exchange_group.into_owned(),
-                    peer_spki_sha256: tls.peer_spki_sha256.into_owned(),
-                    certificate_expires_at: Timestamp::from_millis(tls.certificate_expires_ms),
-                }),
+                tls: self.tls.map(Tls::into_facts),
             },
+        }
+    }
+}
+
+impl<'a> Tls<'a> {
+    pub(crate) fn of(tls: &'a TlsFacts) -> Self {
+        Self {
+            version: Cow::Borrowed(&tls.version),
+            cipher_suite: Cow::Borrowed(&tls.cipher_suite),
+            key_exchange_group: Cow::Borrowed(&tls.key_exchange_group),
+            peer_spki_sha256: Cow::Borrowed(&tls.peer_spki_sha256),
+            certificate_expires_ms: tls.certificate_expires_at.as_millis(),
+        }
+    }
+
+    pub(crate) fn into_facts(self) -> TlsFacts {
+        TlsFacts {
+            version: self.version.into_owned(),
+            cipher_suite: self.cipher_suite.into_owned(),
+            key_exchange_group: self.key_exchange_group.into_owned(),
+            peer_spki_sha256: self.peer_spki_sha256.into_owned(),
+            certificate_expires_at: Timestamp::from_millis(self.certificate_expires_ms),
         }
     }
 }

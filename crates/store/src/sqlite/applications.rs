@@ -17,8 +17,8 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all, first};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
-use crate::sqlite::keyring;
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
+use crate::sqlite::{endpoint_transports, keyring};
 
 macro_rules! select {
     ($which:literal) => {
@@ -64,7 +64,7 @@ pub(super) async fn create(
     new: Application,
     request: Option<Idempotency>,
 ) -> Result<Created<Application>, ChangeError> {
-    let wrapped = store.keyring.make(new.id, 1)?;
+    let wrapped = store.keyring.make(new.id.into(), 1)?;
     let create = move |batch: &mut Batch<'_>| {
         let slice = idempotency::slice_of_key(request.as_ref());
         match idempotency::earlier(batch, slice, request.as_ref(), new.updated_at)? {
@@ -82,7 +82,7 @@ pub(super) async fn create(
             return Ok(Err(ChangeError::NameTaken));
         }
         insert(batch, &new)?;
-        keyring::insert(batch, new.id, 1, &wrapped, new.updated_at)?;
+        keyring::insert(batch, new.id.into(), 1, &wrapped, new.updated_at)?;
         idempotency::remember(batch, slice, request.as_ref(), new.id.raw())?;
         Ok(Ok(Created::New(new.clone())))
     };
@@ -182,6 +182,7 @@ pub(super) async fn delete(
         let [slice, id, _] = key;
         batch.execute(DELETE_KEYS, [slice, id])?;
         batch.execute(DELETE_ENDPOINTS, key)?;
+        endpoint_transports::forget(batch, app, None)?;
         batch.changed(app, 0)?;
         Ok(Ok(()))
     };

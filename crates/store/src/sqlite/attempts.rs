@@ -17,7 +17,7 @@ use crate::seal::{Place, facts};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::keyring::AppKeys;
+use crate::sqlite::keyring::DataKeys;
 use crate::sqlite::messages::{FilterValues, passes};
 use crate::sqlite::rows::{Typed, rows_to_read};
 
@@ -157,14 +157,14 @@ pub(super) async fn expunge(
     store.writer.change(set).await
 }
 
-fn place(message: MessageId, attempt: AttemptId) -> Place {
+fn place(message: MessageId, attempt: AttemptId) -> Place<'static> {
     Place::AttemptFacts {
         message: message.raw(),
         attempt: attempt.raw(),
     }
 }
 
-fn read(row: &Row<'_>, keys: &AppKeys, content: Content) -> Result<Attempt, Failure> {
+fn read(row: &Row<'_>, keys: &DataKeys, content: Content) -> Result<Attempt, Failure> {
     let id = AttemptId::from_raw(row.get("id")?);
     let row = Typed {
         row,

@@ -85,6 +85,16 @@ pub(super) fn first<T>(
     rows.next()?.map(read).transpose()
 }
 
+/// Reads a count.
+pub(super) fn count(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> rusqlite::Result<u64> {
+    let count: Option<i64> = first(connection, sql, params, |row| row.get(0))?;
+    Ok(count.unwrap_or_default().unsigned_abs())
+}
+
 /// Reads all rows.
 pub(super) fn all<T>(
     connection: &Connection,

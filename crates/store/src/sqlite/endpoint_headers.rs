@@ -16,7 +16,7 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::Batch;
 use crate::sqlite::endpoints::{self, EndpointRow};
 use crate::sqlite::failure::{Failure, corrupt};
-use crate::sqlite::keyring::AppKeys;
+use crate::sqlite::keyring::DataKeys;
 use crate::sqlite::rows::json;
 
 const SET: &str = "UPDATE endpoint SET key_version = ?4, headers = ?5, updated_at = ?6 \
@@ -72,7 +72,7 @@ pub(super) async fn set(
 
 /// Seals headers for their endpoint.
 pub(super) fn seal(
-    keys: &AppKeys,
+    keys: &DataKeys,
     endpoint: EndpointId,
     headers: &EndpointHeaders,
 ) -> Result<Sealed, StoreError> {
@@ -85,7 +85,7 @@ pub(super) fn seal(
 }
 
 /// Opens the headers of a row.
-pub(super) fn open(row: &EndpointRow, keys: &AppKeys) -> Result<EndpointHeaders, Failure> {
+pub(super) fn open(row: &EndpointRow, keys: &DataKeys) -> Result<EndpointHeaders, Failure> {
     let id = row.endpoint.id;
     let place = Place::EndpointHeaders { endpoint: id.raw() };
     let plain = keys.open_secret(place, row.key_version, &row.headers)?;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn, SwitchedOff};
-use hookseal_domain::id::{AppId, EndpointId};
+use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::limits::ENDPOINTS_PER_APPLICATION_MAX;
 use hookseal_domain::slice::Slice;
 use hookseal_domain::subscription::Subscription;
@@ -23,7 +23,7 @@ use crate::sqlite::batch::{Batch, all, first};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
-use crate::sqlite::{endpoint_headers, signing_keys};
+use crate::sqlite::{endpoint_headers, endpoint_transports, signing_keys};
 
 macro_rules! select {
     ($which:literal) => {
@@ -57,8 +57,26 @@ const UPDATE: &str = "UPDATE endpoint SET generation = generation + (url <> ?5),
 const DELETE: &str = "UPDATE endpoint SET uid = NULL, headers = x'', deleted_at = ?4, \
     release_held = 1 \
     WHERE slice = ?1 AND app = ?2 AND id = ?3 AND deleted_at IS NULL";
+const ORGANISATION: &str = "SELECT a.org FROM endpoint e \
+    JOIN application a ON a.slice = e.slice AND a.id = e.app \
+    WHERE e.slice = ?1 AND e.app = ?2 AND e.id = ?3 \
+    AND e.deleted_at IS NULL AND a.deleted_at IS NULL";
+const APPLICATION: &str = "SELECT e.app FROM endpoint e \
+    JOIN application a ON a.slice = e.slice AND a.id = e.app \
+    WHERE e.id = ?1 AND e.deleted_at IS NULL AND a.org = ?2 AND a.deleted_at IS NULL";
+
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 7] = [BY_ID, BY_UID, LIST_UP, LIST_DOWN, COUNT, UPDATE, DELETE];
+pub(super) const STATEMENTS: [&str; 9] = [
+    BY_ID,
+    BY_UID,
+    LIST_UP,
+    LIST_DOWN,
+    COUNT,
+    UPDATE,
+    DELETE,
+    ORGANISATION,
+    APPLICATION,
+];
 
 /// An endpoint as it stands in its row.
 pub(super) struct EndpointRow {
@@ -243,6 +261,7 @@ pub(super) async fn delete(
             return Ok(Err(ChangeError::NotFound));
         }
         signing_keys::forget(batch, app, endpoint)?;
+        endpoint_transports::forget(batch, app, Some(endpoint))?;
         batch.changed(app, -1)?;
         Ok(Ok(()))
     };
@@ -257,6 +276,31 @@ pub(super) fn live(
 ) -> Result<Option<EndpointRow>, Failure> {
     let key = [Slice::of(app).as_i64(), app.raw(), endpoint.raw()];
     Ok(all(connection, BY_ID, key, read)?.pop())
+}
+
+/// The organisation of a live endpoint.
+pub(super) fn organisation(
+    connection: &Connection,
+    app: AppId,
+    endpoint: EndpointId,
+) -> Result<Option<OrgId>, Failure> {
+    let key = [Slice::of(app).as_i64(), app.raw(), endpoint.raw()];
+    let org = first(connection, ORGANISATION, key, |row| row.get(0))?;
+    Ok(org.map(OrgId::from_stored))
+}
+
+/// The application of an organisation's live endpoint.
+pub(super) async fn application_of(
+    store: &SqliteStore,
+    org: OrgId,
+    endpoint: EndpointId,
+) -> Result<Option<AppId>, StoreError> {
+    let find = move |connection: &Connection| {
+        let key = params![endpoint.raw(), org.as_bytes()];
+        let app = first(connection, APPLICATION, key, |row| row.get(0))?;
+        Ok(app.map(AppId::from_raw))
+    };
+    store.readers.ask(find).await
 }
 
 fn is_taken(

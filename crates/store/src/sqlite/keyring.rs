@@ -1,4 +1,4 @@
-//! The data keys in memory, unwrapped once. Must never hand out a key for another application.
+//! The data keys in memory, unwrapped once. Must never hand out another owner's key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,27 +7,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use hookseal_domain::id::AppId;
 use hookseal_domain::secret::Secret;
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
 
 use crate::error::StoreError;
-use crate::seal::{DataKey, MasterKey, Place, Sealed};
+use crate::seal::{DataKey, KeyOwner, MasterKey, Place, Sealed};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all};
 use crate::sqlite::failure::{Failure, unsealable};
 
-/// Most applications whose keys are kept: a few megabytes.
-const APPLICATIONS_MAX: usize = 4096;
+/// Most applications and organisations whose keys are kept: a few megabytes.
+const OWNERS_MAX: usize = 4096;
 
-pub(super) const KEYS: &str =
+const OF_APPLICATION: &str =
     "SELECT version, wrapped, made_at FROM data_key WHERE slice = ?1 AND app = ?2 ORDER BY version";
-
-const INSERT: &str = "INSERT INTO data_key (slice, app, version, wrapped, made_at) \
+const OF_ORGANISATION: &str =
+    "SELECT version, wrapped, made_at FROM organisation_key WHERE org = ?1 ORDER BY version";
+const INSERT_OF_APPLICATION: &str = "INSERT INTO data_key (slice, app, version, wrapped, made_at) \
     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+const INSERT_OF_ORGANISATION: &str = "INSERT INTO organisation_key \
+    (org, version, wrapped, made_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 2] = [OF_APPLICATION, OF_ORGANISATION];
 
 /// A key that sealed more often than this is not forgotten while there are others: its uses would
 /// be counted from the beginning. Small beside the uses that a key is good for.
@@ -39,12 +44,12 @@ const LIFETIME: Duration = Duration::from_hours(30 * 24);
 /// All data keys that are in use.
 pub(super) struct Keyring {
     master: MasterKey,
-    cache: RwLock<HashMap<AppId, Arc<AppKeys>>>,
+    cache: RwLock<HashMap<KeyOwner, Arc<DataKeys>>>,
 }
 
-/// The data keys of one application, the current one last.
+/// The data keys of one owner, the current one last.
 #[derive(Debug)]
-pub(super) struct AppKeys {
+pub(super) struct DataKeys {
     keys: Vec<DataKey>,
     /// When the current one was made.
     made_at: Timestamp,
@@ -53,42 +58,53 @@ pub(super) struct AppKeys {
 }
 
 /// The keys, of which the current one is replaced first if it has sealed for long enough; `None`
-/// if there is no such application.
+/// if there is no such application. An organisation gets its first key here.
 pub(super) async fn renewed(
     store: &SqliteStore,
-    app: AppId,
+    owner: impl Into<KeyOwner>,
     now: Timestamp,
-) -> Result<Option<Arc<AppKeys>>, StoreError> {
-    let Some(keys) = store.keys(app).await? else {
-        return Ok(None);
+) -> Result<Option<Arc<DataKeys>>, StoreError> {
+    let owner = owner.into();
+    let next = match (store.keys(owner).await?, owner) {
+        (Some(keys), _) => match keys.version_to_replace(now) {
+            Some(version) => version + 1,
+            None => return Ok(Some(keys)),
+        },
+        (None, KeyOwner::Application(_)) => return Ok(None),
+        (None, KeyOwner::Organisation(_)) => 1,
     };
-    let Some(version) = keys.version_to_replace(now) else {
-        return Ok(Some(keys));
-    };
-    let next = version + 1;
-    let wrapped = store.keyring.make(app, next)?;
+    let wrapped = store.keyring.make(owner, next)?;
     // Where two do it at the same time, the first one's key counts.
     let insert = move |batch: &mut Batch<'_>| {
-        insert(batch, app, next, &wrapped, now)?;
+        insert(batch, owner, next, &wrapped, now)?;
         Ok(Ok(()))
     };
     store.writer.change::<_, _, StoreError>(insert).await?;
     let keyring = Arc::clone(&store.keyring);
-    let reload = move |connection: &Connection| keyring.reload(connection, app);
+    let reload = move |connection: &Connection| keyring.reload(connection, owner);
     store.readers.ask(reload).await
 }
 
 /// Writes a wrapped key.
 pub(super) fn insert(
     batch: &Batch<'_>,
-    app: AppId,
+    owner: KeyOwner,
     version: i64,
     wrapped: &[u8],
     made_at: Timestamp,
 ) -> rusqlite::Result<usize> {
-    let slice = Slice::of(app).as_i64();
-    let row = params![slice, app.raw(), version, wrapped, made_at.as_millis()];
-    batch.execute(INSERT, row)
+    let made_at = made_at.as_millis();
+    match owner {
+        KeyOwner::Application(app) => {
+            let slice = Slice::of(app).as_i64();
+            let row = params![slice, app.raw(), version, wrapped, made_at];
+            batch.execute(INSERT_OF_APPLICATION, row)
+        }
+        KeyOwner::Organisation(org) => {
+            let row = params![org.as_bytes(), version, wrapped, made_at];
+            batch.execute(INSERT_OF_ORGANISATION, row)
+        }
+    }
 }
 
 // === impl Keyring ===
@@ -102,34 +118,39 @@ impl Keyring {
     }
 
     /// A new key, wrapped for the database.
-    pub(super) fn make(&self, app: AppId, version: i64) -> Result<Vec<u8>, StoreError> {
-        let made = self.master.new_data_key(app, version);
-        made.map_err(unsealable("data_key.wrapped"))
+    pub(super) fn make(&self, owner: KeyOwner, version: i64) -> Result<Vec<u8>, StoreError> {
+        let made = self.master.new_data_key(owner, version);
+        made.map_err(unsealable(wrapped(owner)))
     }
 
     /// The keys, if they were used lately.
-    pub(super) fn cached(&self, app: AppId) -> Option<Arc<AppKeys>> {
-        let keys = self.cache.read().get(&app).cloned();
+    pub(super) fn cached(&self, owner: KeyOwner) -> Option<Arc<DataKeys>> {
+        let keys = self.cache.read().get(&owner).cloned();
         keys.filter(|keys| !keys.outdated.load(Ordering::Relaxed))
     }
 
-    /// The keys; `None` if there is no such application.
+    /// The keys; `None` if there are none.
     pub(super) fn load(
         &self,
         connection: &Connection,
-        app: AppId,
-    ) -> Result<Option<Arc<AppKeys>>, Failure> {
-        match self.cached(app) {
+        owner: impl Into<KeyOwner>,
+    ) -> Result<Option<Arc<DataKeys>>, Failure> {
+        let owner = owner.into();
+        match self.cached(owner) {
             Some(keys) => Ok(Some(keys)),
-            None => self.reload(connection, app),
+            None => self.reload(connection, owner),
         }
     }
 
     /// The keys as they stand in the database now. Those that know more are kept.
-    fn reload(&self, connection: &Connection, app: AppId) -> Result<Option<Arc<AppKeys>>, Failure> {
-        let keys = self.read(connection, app)?;
+    fn reload(
+        &self,
+        connection: &Connection,
+        owner: KeyOwner,
+    ) -> Result<Option<Arc<DataKeys>>, Failure> {
+        let keys = self.read(connection, owner)?;
         let mut cache = self.cache.write();
-        if let Some(known) = cache.get(&app)
+        if let Some(known) = cache.get(&owner)
             && known.keys.len() >= keys.keys.len()
         {
             known.outdated.store(false, Ordering::Relaxed);
@@ -138,11 +159,11 @@ impl Keyring {
         if keys.keys.is_empty() {
             return Ok(None);
         }
-        if cache.len() >= APPLICATIONS_MAX {
+        if cache.len() >= OWNERS_MAX {
             forget_one(&mut cache);
         }
         let keys = Arc::new(keys);
-        cache.insert(app, Arc::clone(&keys));
+        cache.insert(owner, Arc::clone(&keys));
         Ok(Some(keys))
     }
 
@@ -151,46 +172,55 @@ impl Keyring {
     pub(super) fn within(
         &self,
         batch: &Batch<'_>,
-        app: AppId,
+        owner: impl Into<KeyOwner>,
         key_version: i64,
-    ) -> Result<Arc<AppKeys>, Failure> {
-        let cached = self.cached(app);
+    ) -> Result<Arc<DataKeys>, Failure> {
+        let owner = owner.into();
+        let cached = self.cached(owner);
         match cached.filter(|keys| keys.version(key_version).is_some()) {
             Some(keys) => Ok(keys),
-            None => Ok(Arc::new(self.read(batch.connection, app)?)),
+            None => Ok(Arc::new(self.read(batch.connection, owner)?)),
         }
     }
 
-    fn read(&self, connection: &Connection, app: AppId) -> Result<AppKeys, Failure> {
+    fn read(&self, connection: &Connection, owner: KeyOwner) -> Result<DataKeys, Failure> {
         let mut made_at = Timestamp::default();
-        let of = [Slice::of(app).as_i64(), app.raw()];
-        let keys = all(connection, KEYS, of, |row| {
-            let (version, wrapped): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let unwrap = |row: &Row<'_>| {
+            let (version, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
             made_at = Timestamp::from_millis(row.get(2)?);
-            let key = self.master.data_key(app, version, &wrapped);
-            Ok(key.map_err(unsealable("data_key.wrapped"))?)
-        })?;
-        Ok(AppKeys {
+            let key = self.master.data_key(owner, version, &bytes);
+            Ok(key.map_err(unsealable(wrapped(owner)))?)
+        };
+        let keys = match owner {
+            KeyOwner::Application(app) => {
+                let of = [Slice::of(app).as_i64(), app.raw()];
+                all(connection, OF_APPLICATION, of, unwrap)?
+            }
+            KeyOwner::Organisation(org) => {
+                all(connection, OF_ORGANISATION, [org.as_bytes()], unwrap)?
+            }
+        };
+        Ok(DataKeys {
             keys,
             made_at,
             outdated: AtomicBool::new(false),
         })
     }
 
-    /// The keys of an application whose rows are being read.
+    /// The keys of an owner whose rows are being read.
     pub(super) fn of_rows(
         &self,
         connection: &Connection,
-        app: AppId,
-    ) -> Result<Arc<AppKeys>, Failure> {
-        let keys = self.load(connection, app)?;
+        owner: impl Into<KeyOwner>,
+    ) -> Result<Arc<DataKeys>, Failure> {
+        let keys = self.load(connection, owner)?;
         Ok(keys.ok_or(StoreError::Unsealable { what: "data_key" })?)
     }
 }
 
-// === impl AppKeys ===
+// === impl DataKeys ===
 
-impl AppKeys {
+impl DataKeys {
     /// The version of the current key if another is to take over.
     fn version_to_replace(&self, now: Timestamp) -> Option<i64> {
         let current = self.keys.last()?;
@@ -208,7 +238,7 @@ impl AppKeys {
     }
 
     /// Seals with the current key.
-    pub(super) fn seal(&self, place: Place, plain: &[u8]) -> Result<Sealed, StoreError> {
+    pub(super) fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<Sealed, StoreError> {
         let key = self
             .keys
             .last()
@@ -219,7 +249,7 @@ impl AppKeys {
     /// Opens with the key that sealed it.
     pub(super) fn open(
         &self,
-        place: Place,
+        place: Place<'_>,
         key_version: i64,
         sealed: &[u8],
     ) -> Result<Bytes, StoreError> {
@@ -229,7 +259,7 @@ impl AppKeys {
     /// The same for what must not stay in memory.
     pub(super) fn open_secret(
         &self,
-        place: Place,
+        place: Place<'_>,
         key_version: i64,
         sealed: &[u8],
     ) -> Result<Secret<Vec<u8>>, StoreError> {
@@ -238,7 +268,7 @@ impl AppKeys {
 
     fn open_bytes(
         &self,
-        place: Place,
+        place: Place<'_>,
         key_version: i64,
         sealed: &[u8],
     ) -> Result<Vec<u8>, StoreError> {
@@ -251,20 +281,33 @@ impl AppKeys {
     }
 }
 
-fn forget_one(cache: &mut HashMap<AppId, Arc<AppKeys>>) {
+fn forget_one(cache: &mut HashMap<KeyOwner, Arc<DataKeys>>) {
     let seldom = cache.iter().find(|(_, keys)| keys.is_seldom_used());
-    let one = seldom.or_else(|| cache.iter().next()).map(|(app, _)| *app);
-    if let Some(app) = one {
-        cache.remove(&app);
+    let one = seldom
+        .or_else(|| cache.iter().next())
+        .map(|(owner, _)| *owner);
+    if let Some(owner) = one {
+        cache.remove(&owner);
     }
 }
 
-fn name(place: Place) -> &'static str {
+fn wrapped(owner: KeyOwner) -> &'static str {
+    match owner {
+        KeyOwner::Application(_) => "data_key.wrapped",
+        KeyOwner::Organisation(_) => "organisation_key.wrapped",
+    }
+}
+
+fn name(place: Place<'_>) -> &'static str {
     match place {
         Place::MessagePayload { .. } => "message.payload",
         Place::AttemptFacts { .. } => "attempt.facts",
         Place::EndpointHeaders { .. } => "endpoint.headers",
         Place::SigningKeySecret { .. } => "signing_key.secret",
+        Place::EndpointTransport { .. } => "endpoint_transport.body",
+        Place::GoodHandshake { .. } => "endpoint_handshake.good",
+        Place::FailedHandshake { .. } => "endpoint_handshake.failed",
+        Place::TransportItem { .. } => "transport_item.body",
     }
 }
 
@@ -272,16 +315,16 @@ fn name(place: Place) -> &'static str {
 mod tests {
     use rusqlite::Connection;
 
-    use hookseal_domain::id::AppId;
+    use hookseal_domain::id::{AppId, OrgId};
     use hookseal_domain::secret::Secret;
     use hookseal_domain::time::Timestamp;
 
-    use super::{APPLICATIONS_MAX, Keyring, insert};
-    use crate::seal::{MasterKey, Place};
+    use super::{Keyring, OWNERS_MAX, insert};
+    use crate::seal::{KeyOwner, MasterKey, Place};
     use crate::sqlite::batch::Batch;
     use crate::sqlite::migrate;
 
-    const PLACE: Place = Place::MessagePayload { message: 1 };
+    const PLACE: Place<'_> = Place::MessagePayload { message: 1 };
 
     fn keyring() -> (Keyring, Connection) {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -290,45 +333,49 @@ mod tests {
         (Keyring::new(master), connection)
     }
 
-    fn make(keyring: &Keyring, connection: &Connection, app: AppId, version: i64) {
-        let wrapped = keyring.make(app, version).unwrap();
+    fn make(keyring: &Keyring, connection: &Connection, owner: KeyOwner, version: i64) {
+        let wrapped = keyring.make(owner, version).unwrap();
         let batch = Batch::new(connection, 0, 1);
-        insert(&batch, app, version, &wrapped, Timestamp::default()).unwrap();
+        insert(&batch, owner, version, &wrapped, Timestamp::default()).unwrap();
     }
 
     #[test]
     fn an_unknown_version_makes_the_keys_be_read_again() {
+        check_reading_again(AppId::from_raw(1).into());
+        check_reading_again(OrgId::from_stored([1; 20]).into());
+    }
+
+    fn check_reading_again(owner: KeyOwner) {
         let (keyring, connection) = keyring();
-        let app = AppId::from_raw(1);
-        assert!(keyring.load(&connection, app).unwrap().is_none());
-        make(&keyring, &connection, app, 1);
-        let old = keyring.load(&connection, app).unwrap().unwrap();
-        make(&keyring, &connection, app, 2);
+        assert!(keyring.load(&connection, owner).unwrap().is_none());
+        make(&keyring, &connection, owner, 1);
+        let old = keyring.load(&connection, owner).unwrap().unwrap();
+        make(&keyring, &connection, owner, 2);
         let batch = Batch::new(&connection, 0, 1);
-        let sealed = keyring.within(&batch, app, 2).unwrap();
+        let sealed = keyring.within(&batch, owner, 2).unwrap();
         let sealed = sealed.seal(PLACE, b"it").unwrap();
         assert_eq!(sealed.key_version, 2);
-        let cached = keyring.cached(app).unwrap();
+        let cached = keyring.cached(owner).unwrap();
         assert_eq!(cached.keys.len(), 1, "an open transaction leaves no trace");
 
         assert!(old.open(PLACE, 2, &sealed.bytes).is_err());
-        let new = keyring.load(&connection, app).unwrap().unwrap();
+        let new = keyring.load(&connection, owner).unwrap().unwrap();
         assert_eq!(new.open(PLACE, 2, &sealed.bytes).unwrap(), "it");
         assert!(new.open(PLACE, 3, &sealed.bytes).is_err());
-        let same = keyring.load(&connection, app).unwrap().unwrap();
+        let same = keyring.load(&connection, owner).unwrap().unwrap();
         assert!(std::sync::Arc::ptr_eq(&same, &new), "its uses are kept");
-        assert!(keyring.cached(app).is_some());
+        assert!(keyring.cached(owner).is_some());
     }
 
     #[test]
-    fn one_application_too_many_is_forgotten_alone() {
+    fn one_owner_too_many_is_forgotten_alone() {
         let (keyring, connection) = keyring();
-        for number in 0..APPLICATIONS_MAX + 3 {
-            let app = AppId::from_raw(i64::try_from(number).unwrap());
-            make(&keyring, &connection, app, 1);
-            keyring.load(&connection, app).unwrap().unwrap();
-            assert!(keyring.cached(app).is_some());
+        for number in 0..OWNERS_MAX + 3 {
+            let owner = AppId::from_raw(i64::try_from(number).unwrap()).into();
+            make(&keyring, &connection, owner, 1);
+            keyring.load(&connection, owner).unwrap().unwrap();
+            assert!(keyring.cached(owner).is_some());
         }
-        assert_eq!(keyring.cache.read().len(), APPLICATIONS_MAX);
+        assert_eq!(keyring.cache.read().len(), OWNERS_MAX);
     }
 }

@@ -20,7 +20,7 @@ use crate::seal::Place;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::keyring::AppKeys;
+use crate::sqlite::keyring::DataKeys;
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
 
 /// Whether a message `m` passes the filter, whose values are the parameters 6 to 8.
@@ -154,7 +154,7 @@ pub(super) async fn one(
 /// A message, if it passes the filter.
 pub(super) fn by_id(
     connection: &Connection,
-    keys: &AppKeys,
+    keys: &DataKeys,
     app: AppId,
     message: MessageId,
     filter: &FilterValues,
@@ -227,7 +227,7 @@ pub(super) async fn expunge(
     store.writer.change(expunge).await
 }
 
-fn read(row: &Row<'_>, keys: &AppKeys) -> Result<Message, Failure> {
+fn read(row: &Row<'_>, keys: &DataKeys) -> Result<Message, Failure> {
     let id = MessageId::from_raw(row.get("id")?);
     let row = Typed {
         row,

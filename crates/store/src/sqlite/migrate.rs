@@ -7,10 +7,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::{OpenError, Schema};
 
 /// In order; never edited after release.
-const MIGRATIONS: [(&str, &str); 1] = [(
-    "initial",
-    include_str!("../../migrations/sqlite/0001_initial.sql"),
-)];
+const MIGRATIONS: [(&str, &str); 2] = [
+    (
+        "initial",
+        include_str!("../../migrations/sqlite/0001_initial.sql"),
+    ),
+    (
+        "transport",
+        include_str!("../../migrations/sqlite/0002_transport.sql"),
+    ),
+];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\
     version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 BLOB NOT NULL) STRICT";

@@ -16,8 +16,8 @@ use crate::reference::AppRef;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::endpoints::{self, EndpointRow};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::keyring::{AppKeys, Keyring};
-use crate::sqlite::{applications, endpoint_headers, signing_keys};
+use crate::sqlite::keyring::{DataKeys, Keyring};
+use crate::sqlite::{applications, endpoint_headers, endpoint_transports, signing_keys};
 
 /// Of an application as a request names it.
 pub(super) async fn by_reference(
@@ -60,9 +60,13 @@ fn read(
     };
     let rows = endpoints::read_page(connection, app, &everything)?;
     let keys = keyring.of_rows(connection, app)?;
+    let mut transports = endpoint_transports::list(connection, &keys, app, None)?;
     let destinations: Result<_, Failure> = rows
         .into_iter()
-        .map(|row| destination(connection, &keys, app, row).map(Arc::new))
+        .map(|row| {
+            let transport = transports.remove(&row.endpoint.id).unwrap_or_default();
+            destination(connection, &keys, app, row, transport).map(Arc::new)
+        })
         .collect();
     Ok(Routing {
         application,
@@ -73,9 +77,10 @@ fn read(
 
 fn destination(
     connection: &Connection,
-    keys: &AppKeys,
+    keys: &DataKeys,
     app: AppId,
     row: EndpointRow,
+    transport: EndpointTransport,
 ) -> Result<Destination, Failure> {
     let headers = endpoint_headers::open(&row, keys)?;
     let endpoint = row.endpoint;
@@ -88,7 +93,7 @@ fn destination(
         park_on: endpoint.spec.park_on,
         headers,
         signing_keys: signing_keys.into_iter().map(Arc::new).collect(),
-        transport: EndpointTransport::default(),
+        transport,
         generation: row.generation,
     })
 }

@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 
 use hookseal_domain::channel::Channel;
 use hookseal_domain::event_type::EventTypeName;
-use hookseal_domain::id::OrgId;
+use hookseal_domain::id::{AppId, EndpointId, OrgId};
+use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::name::Name;
 
 use crate::codes::Code;
 use crate::page::{PageRequest, PageStart};
@@ -85,6 +87,12 @@ impl<Id: fmt::Display> Typed<'_, Id> {
         Ok(names.map(|names| names.into_iter().map(EventTypeName::from_stored).collect()))
     }
 
+    /// A column with a name.
+    pub(super) fn name(&self, column: &'static str) -> Result<Name, Failure> {
+        let text: String = self.plain(column)?;
+        Name::parse(&text).map_err(|_| self.corrupt(column))
+    }
+
     /// A column with an organisation.
     pub(super) fn org(&self, column: &'static str) -> Result<OrgId, Failure> {
         Ok(OrgId::from_stored(self.plain(column)?))
@@ -115,6 +123,12 @@ pub(super) fn id_range<Key: Copy>(page: &PageRequest<Key>, raw: fn(Key) -> i64) 
     } else {
         (i64::MIN, key)
     }
+}
+
+/// Slice, application, and the first and last endpoint: one endpoint or all of an application.
+pub(super) fn endpoint_range(app: AppId, endpoint: Option<EndpointId>) -> [i64; 4] {
+    let (first, last) = endpoint.map_or((i64::MIN, i64::MAX), |id| (id.raw(), id.raw()));
+    [Slice::of(app).as_i64(), app.raw(), first, last]
 }
 
 /// How many rows to read: one more than asked for tells whether there are more.

@@ -19,7 +19,7 @@ use crate::sqlite::batch::{Batch, all};
 use crate::sqlite::endpoints;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
-use crate::sqlite::keyring::AppKeys;
+use crate::sqlite::keyring::DataKeys;
 use crate::sqlite::rows::Typed;
 
 const LIST: &str = "SELECT serial, kind, key_version, secret, expires_at FROM signing_key \
@@ -48,7 +48,7 @@ pub(super) struct SealedKey {
 
 /// Seals a key for its row.
 pub(super) fn seal(
-    keys: &AppKeys,
+    keys: &DataKeys,
     endpoint: EndpointId,
     serial: i64,
     key: &SigningKey,
@@ -158,7 +158,7 @@ pub(super) async fn rotate(
 /// All keys of an endpoint, newest first.
 pub(super) fn list(
     connection: &Connection,
-    keys: &AppKeys,
+    keys: &DataKeys,
     app: AppId,
     endpoint: EndpointId,
 ) -> Result<Vec<LiveKey>, Failure> {
@@ -166,7 +166,7 @@ pub(super) fn list(
     all(connection, LIST, of, |row| read(row, keys, endpoint))
 }
 
-fn read(row: &Row<'_>, keys: &AppKeys, endpoint: EndpointId) -> Result<LiveKey, Failure> {
+fn read(row: &Row<'_>, keys: &DataKeys, endpoint: EndpointId) -> Result<LiveKey, Failure> {
     let row = Typed {
         row,
         table: "signing_key",

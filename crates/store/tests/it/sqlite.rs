@@ -152,7 +152,7 @@ async fn schema_is_reported_and_newer_ones_are_refused() {
         schema,
         Schema {
             current: 0,
-            wanted: 1
+            wanted: 2
         }
     );
     assert!(!path.exists(), "looking makes nothing");
@@ -161,21 +161,21 @@ async fn schema_is_reported_and_newer_ones_are_refused() {
     assert_eq!(
         schema,
         Schema {
-            current: 1,
-            wanted: 1
+            current: 2,
+            wanted: 2
         }
     );
     let connection = rusqlite::Connection::open(&path).unwrap();
-    let newer = "INSERT INTO schema_version VALUES (2, 'later', x'00')";
+    let newer = "INSERT INTO schema_version VALUES (3, 'later', x'00')";
     connection.execute(newer, []).unwrap();
     for refused in [
         open(directory.path()).err(),
         SqliteStore::check(&path).err(),
     ] {
-        let newer = OpenError::NewerSchema { found: 2, known: 1 };
+        let newer = OpenError::NewerSchema { found: 3, known: 2 };
         assert_eq!(refused.map(|e| e.to_string()), Some(newer.to_string()));
     }
-    let edited = "DELETE FROM schema_version WHERE version = 2; \
+    let edited = "DELETE FROM schema_version WHERE version = 3; \
         UPDATE schema_version SET sha256 = x'00'";
     connection.execute_batch(edited).unwrap();
     let refused = open(directory.path()).err();
