@@ -35,3 +35,13 @@ pub(crate) const REASON_CHARS_MAX: usize = 1000;
 pub(crate) const CLIENT_CHAIN_MAX: usize = 8;
 /// Longest head of a proxy's answer, in bytes: real ones have a few hundred.
 pub(crate) const PROXY_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Largest file of a client identity of the operator's, in bytes: the longest chain that we present,
+/// with room for comments.
+pub(crate) const IDENTITY_FILE_BYTES_MAX: usize = 256 * 1024;
+/// Most sessions with a PKCS#11 token: as many signatures are made at once, and as many threads can
+/// hang in a token that does not answer.
+pub(crate) const TOKEN_SESSIONS_MAX: usize = 4;
+/// Longest wait for a session with a PKCS#11 token, well below an attempt's deadline.
+pub(crate) const TOKEN_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Most keys of one label that are tried: the current one, its successor, and room for a mistake.
+pub(crate) const TOKEN_KEYS_MAX: usize = 8;

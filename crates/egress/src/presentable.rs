@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::Presented;
+use hookseal_domain::transport::identity::IssuedCertificate;
 use hookseal_domain::transport::name::Name;
 use hookseal_pki::certificate::{Certificate, CertificateError, CertificateSha256};
 use rustls::SignatureScheme;
@@ -139,6 +140,18 @@ impl Presentable {
     /// As TLS presents it.
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)
+    }
+
+    /// As people are told of it.
+    pub(crate) fn issued(&self) -> IssuedCertificate {
+        IssuedCertificate {
+            chain_der: self.certified.cert.iter().map(|der| der.to_vec()).collect(),
+            sha256: *self.sha256().as_bytes(),
+            subject: self.certificate.subject().to_owned(),
+            issuer: self.certificate.issuer().to_owned(),
+            not_before: self.not_before(),
+            not_after: self.not_after(),
+        }
     }
 
     /// As a report names it.
