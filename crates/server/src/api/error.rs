@@ -67,10 +67,6 @@ error_codes! {
     Conflict "conflict" CONFLICT;
     /// There are as many things of this kind as there may be.
     LimitReached "limit_reached" CONFLICT;
-    /// It was changed by another request after it was read. Read it again, then repeat.
-    Stale "stale" CONFLICT;
-    /// It can't be deleted: others name it. Change those first.
-    InUse "in_use" CONFLICT;
     /// Others name the thing; the detail says how many. Make them name something else first.
     InUse "in_use" CONFLICT;
     /// Somebody else changes the same thing at the same time. Read it again and repeat.
@@ -216,14 +212,6 @@ impl ApiError {
             ChangeError::TooMany { max } => Self::new(
                 ErrorCode::LimitReached,
                 format!("{what} would be one too many: there are {max}, which is the limit"),
-            ),
-            ChangeError::Stale => Self::new(
-                ErrorCode::Stale,
-                format!("{what} was changed meanwhile; read it again"),
-            ),
-            ChangeError::InUse { by } => Self::new(
-                ErrorCode::InUse,
-                format!("{what} is named by {by} others"),
             ),
             ChangeError::Stale => Self::new(
                 ErrorCode::ChangedMeanwhile,
