@@ -61,6 +61,19 @@ pub trait Store: TransportStore + Send + Sync {
     /// Waits until everything recorded so far is durable.
     async fn flush(&self) -> Result<(), StoreError>;
 
+    // --- requests ---
+
+    /// What an earlier request with the same key made, in the terms of whoever took it down; `None`
+    /// where there was none. For requests whose change does not carry its key itself.
+    async fn earlier_request(
+        &self,
+        request: Idempotency,
+        now: Timestamp,
+    ) -> Result<Option<i64>, ChangeError>;
+
+    /// Takes down what a request made.
+    async fn remember_request(&self, request: Idempotency, made: i64) -> Result<(), ChangeError>;
+
     // --- publish ---
 
     /// All that publishing to an application needs, as of one version; `None` if there is no such

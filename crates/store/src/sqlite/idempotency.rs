@@ -1,8 +1,11 @@
-//! Requests that were made before. A record stands in the transaction of what the request made.
+//! Requests that were made before. A record stands in the transaction of what the request made, or
+//! right after it.
 
 use hookseal_domain::time::Timestamp;
 
+use crate::error::ChangeError;
 use crate::publish::Idempotency;
+use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::Batch;
 use crate::sqlite::failure::Failure;
 
@@ -23,6 +26,37 @@ pub(super) enum Earlier {
     Made(i64),
     /// Another request had the same key.
     OtherBody,
+}
+
+/// What an earlier request with the same key made, where the change does not carry the key.
+pub(super) async fn find(
+    store: &SqliteStore,
+    request: Idempotency,
+    now: Timestamp,
+) -> Result<Option<i64>, ChangeError> {
+    let find = move |batch: &mut Batch<'_>| {
+        let slice = slice_of_key(Some(&request));
+        Ok(match earlier(batch, slice, Some(&request), now)? {
+            Earlier::None => Ok(None),
+            Earlier::Made(made) => Ok(Some(made)),
+            Earlier::OtherBody => Err(ChangeError::IdempotencyKeyReused),
+        })
+    };
+    store.writer.change(find).await
+}
+
+/// Takes down what such a request made.
+pub(super) async fn keep(
+    store: &SqliteStore,
+    request: Idempotency,
+    made: i64,
+) -> Result<(), ChangeError> {
+    let keep = move |batch: &mut Batch<'_>| {
+        let slice = slice_of_key(Some(&request));
+        remember(batch, slice, Some(&request), made)?;
+        Ok(Ok(()))
+    };
+    store.writer.change(keep).await
 }
 
 /// Looks for an earlier request with the same key.

@@ -26,7 +26,7 @@ use crate::retention::{Retained, RetentionPolicy};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::{
     accept, applications, attempts, backlog, claim, deliveries, endpoint_headers, endpoints,
-    event_types, messages, record, retention, routing, signing_keys,
+    event_types, idempotency, messages, record, retention, routing, signing_keys,
 };
 use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit};
 
@@ -44,6 +44,20 @@ impl Store for SqliteStore {
 
     async fn flush(&self) -> Result<(), StoreError> {
         self.writer.flush().await
+    }
+
+    // --- requests ---
+
+    async fn earlier_request(
+        &self,
+        request: Idempotency,
+        now: Timestamp,
+    ) -> Result<Option<i64>, ChangeError> {
+        idempotency::find(self, request, now).await
+    }
+
+    async fn remember_request(&self, request: Idempotency, made: i64) -> Result<(), ChangeError> {
+        idempotency::keep(self, request, made).await
     }
 
     // --- publish ---

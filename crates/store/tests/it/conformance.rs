@@ -5,7 +5,7 @@ macro_rules! conformance {
     ($backend:ident) => {
         $crate::conformance::suite! { $backend;
             publish: accepts_a_message, refuses_stale_routing, refuses_unknown_applications,
-                repeats_by_idempotency_key, forgets_idempotency_keys, keeps_event_ids_unique,
+                repeats_by_idempotency_key, forgets_idempotency_keys, remembers_other_requests, keeps_event_ids_unique,
                 resolves_equal_requests_at_the_same_time, accepts_concurrently_exactly_once;
             claims: claims_what_is_due, bounds_claims_by_rows_and_bytes, pulls_the_backlog,
                 lists_backlogged_endpoints, gives_back, holds_and_releases,

@@ -6,7 +6,7 @@ use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::{DeliveryKey, Pending};
 use hookseal_domain::id::{AppId, MessageId};
 use hookseal_store::Store;
-use hookseal_store::error::AcceptError;
+use hookseal_store::error::{AcceptError, ChangeError};
 use hookseal_store::inspect::{DeliveryStatus, MessageFilter};
 use hookseal_store::page::Order;
 use hookseal_store::publish::{Accepted, DeliveryStart, NewDelivery};
@@ -129,6 +129,25 @@ pub(crate) async fn forgets_idempotency_keys(store: &dyn Store) {
     let mut again = scene.message(DeliveryStart::Owned, &[]).await;
     again.idempotency = idempotency(1, 2, scene.now());
     assert_eq!(store.accept(again).await.unwrap(), Accepted::New);
+}
+
+pub(crate) async fn remembers_other_requests(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let now = scene.now();
+    let request = |key, body| idempotency(key, body, now).unwrap();
+    let earlier = store.earlier_request(request(1, 1), now).await;
+    assert_eq!(earlier.unwrap(), None);
+    store.remember_request(request(1, 1), 7).await.unwrap();
+    let earlier = store.earlier_request(request(1, 1), now).await;
+    assert_eq!(earlier.unwrap(), Some(7));
+    let other = store.earlier_request(request(1, 2), now).await;
+    assert!(
+        matches!(other, Err(ChangeError::IdempotencyKeyReused)),
+        "{other:?}"
+    );
+    scene.later(std::time::Duration::from_hours(12));
+    let forgotten = store.earlier_request(request(1, 2), scene.now()).await;
+    assert_eq!(forgotten.unwrap(), None);
 }
 
 pub(crate) async fn keeps_event_ids_unique(store: &dyn Store) {
