@@ -15,9 +15,11 @@ use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
 use hookseal_domain::delivery::retry::Jitter;
 use hookseal_domain::delivery::{Ended, Next};
 use hookseal_domain::endpoint::ParkOn;
-use hookseal_domain::id::AttemptId;
+use hookseal_domain::id::{AppId, AttemptId};
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_egress::{DeliveryRequest, Exchanged};
+use hookseal_store::transport::SeenHandshake;
 use hookseal_store::work::FinishedAttempt;
 
 use crate::backlog;
@@ -25,7 +27,7 @@ use crate::breakers;
 use crate::lane::{Job, Lane, Onward};
 use crate::lanes::Leaving;
 use crate::persist::until_stored;
-use crate::prepared::Prepared;
+use crate::prepared::{Prepared, Unusable};
 use crate::shared::Shared;
 
 /// Why nothing was sent where the store can't tell where to.
@@ -90,7 +92,7 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job, turn: Turn) {
             (Verdict::Untried, None)
         }
         found => {
-            let (tried, to) = attempt(shared, &job, found).await;
+            let (tried, to) = attempt(shared, lane.app, &job, found).await;
             let verdict = verdict(shared, lane, &tried, to.as_deref());
             let nowhere = ParkOn::default();
             let park_on = to.as_ref().map_or(&nowhere, |to| &to.destination.park_on);
@@ -111,9 +113,14 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job, turn: Turn) {
 }
 
 /// Makes the attempt, if there is anybody to make it to.
-async fn attempt(shared: &Shared, job: &Job, found: Found) -> (Tried, Option<Arc<Prepared>>) {
+async fn attempt(
+    shared: &Shared,
+    app: AppId,
+    job: &Job,
+    found: Found,
+) -> (Tried, Option<Arc<Prepared>>) {
     match found {
-        Found::Send(to) => (send(shared, &to, job).await, Some(to)),
+        Found::Send(to) => (send(shared, app, &to, job).await, Some(to)),
         Found::Hold(to) => {
             let tried = not_sent_to(shared, &to, FailureKind::PayloadExpired, PAYLOAD_GONE);
             (tried, None)
@@ -173,9 +180,20 @@ async fn find(shared: &Shared, lane: &Lane, job: &Job) -> Found {
 }
 
 /// Signs and sends.
-async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
+async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
     let Some(body) = job.payload.clone() else {
         return not_sent_to(shared, to, FailureKind::PayloadExpired, PAYLOAD_GONE);
+    };
+    let transport = match &to.transport {
+        Ok(transport) => Arc::clone(transport),
+        Err(Unusable::Policy(error)) => {
+            let mut tried = not_sent_to(shared, to, FailureKind::NotTrusted, &error.reason);
+            tried.facts.tls_failure = Some(error.failure);
+            return tried;
+        }
+        Err(Unusable::Unreadable) => {
+            return not_sent_to(shared, to, FailureKind::Internal, UNREADABLE);
+        }
     };
     let (id, began_at) = (shared.next_id(), shared.clock.now());
     let headers = match to.sign(job.key, began_at, &body) {
@@ -187,6 +205,7 @@ async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
     let request = DeliveryRequest {
         endpoint: job.key.endpoint,
         generation: to.destination.generation,
+        transport,
         target: Arc::clone(&to.target),
         headers,
         body,
@@ -196,10 +215,14 @@ async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
         reply,
         reason,
         tls_failure,
+        handshake,
         body,
         connection,
         duration,
     } = shared.egress.exchange(request).await;
+    if let Some(report) = handshake {
+        saw_handshake(shared, to, app, *report);
+    }
     let url = to.destination.url.as_str().to_owned();
     let facts = AttemptFacts {
         url,
@@ -215,6 +238,16 @@ async fn send(shared: &Shared, to: &Prepared, job: &Job) -> Tried {
         duration,
         facts,
     }
+}
+
+fn saw_handshake(shared: &Shared, to: &Prepared, app: AppId, report: HandshakeReport) {
+    shared.metrics.shook_hands(&report);
+    shared.handshakes.saw(SeenHandshake {
+        org: to.org,
+        app,
+        endpoint: to.destination.id,
+        report,
+    });
 }
 
 fn not_sent_to(shared: &Shared, to: &Prepared, kind: FailureKind, reason: &str) -> Tried {
@@ -302,6 +335,9 @@ fn decide(shared: &Shared, job: &Job, reply: &Reply, outcome: Outcome, now: Time
 
 fn observe(shared: &Shared, lane: &Lane, tried: &Tried, outcome: Outcome, next: Next) {
     shared.metrics.attempted(outcome, tried.duration);
+    if let Some(failure) = tried.facts.tls_failure {
+        shared.metrics.tls_failed(failure);
+    }
     if let Next::End(ended) = next {
         shared.metrics.ended(ended);
     }

@@ -10,17 +10,20 @@ pub mod clock;
 pub mod config;
 mod deliver;
 mod fanout;
+mod handshakes;
 mod housekeeping;
 mod lane;
 mod lanes;
 pub mod metrics;
 mod persist;
 mod prepared;
+mod probe;
 pub mod publish;
 mod routes;
 mod schedule;
 mod shared;
 mod shutdown;
+mod transports;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +35,7 @@ use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_egress::Egress;
 use hookseal_store::Store;
 use hookseal_store::config::Routing;
@@ -41,6 +45,7 @@ use hookseal_store::reference::AppRef;
 
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
+pub use crate::probe::ProbeError;
 use crate::publish::{Publish, PublishError, Published};
 use crate::shared::Shared;
 pub use crate::shutdown::ShutdownReport;
@@ -87,6 +92,7 @@ impl Engine {
         shared.spawn(schedule::run(Arc::clone(&shared)));
         shared.spawn(backlog::run(Arc::clone(&shared)));
         shared.spawn(housekeeping::run(Arc::clone(&shared)));
+        shared.spawn(handshakes::run(Arc::clone(&shared)));
         Ok(Self { shared })
     }
 
@@ -130,6 +136,17 @@ impl Engine {
     pub fn breaker(&self, endpoint: EndpointId) -> Option<BreakerState> {
         let lane = self.shared.lanes.get(endpoint)?;
         Some(lane.breaker().state())
+    }
+
+    /// Makes a handshake with an endpoint's receiver to look, not to send: as its deliveries would,
+    /// but that pins don't end it. Also of disabled endpoints. What it shows is not kept.
+    pub async fn probe(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        timeout: Duration,
+    ) -> Result<HandshakeReport, ProbeError> {
+        probe::probe(&self.shared, app, endpoint, timeout).await
     }
 
     /// Looks at an endpoint's backlog now: to be called after a resend and after enabling.

@@ -1,5 +1,7 @@
 //! What the engine counts, for Prometheus.
 
+pub(crate) mod expiry;
+
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -10,9 +12,13 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use hookseal_domain::delivery::Ended;
-use hookseal_domain::delivery::outcome::Outcome;
+use hookseal_domain::delivery::outcome::{Fault, Outcome};
+use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::handshake::HandshakeReport;
+use hookseal_domain::transport::policy::KeyExchangeGroup;
 
-/// The engine's counters. Labels are outcomes only, never ids: their number is fixed.
+/// The engine's counters. Labels are of closed lists, never ids or whatever a peer chose: their
+/// number is fixed.
 pub struct EngineMetrics {
     pub(crate) messages_published: Counter,
     pub(crate) lanes: Gauge,
@@ -21,6 +27,9 @@ pub struct EngineMetrics {
     attempts: Family<OutcomeLabel, Counter>,
     ended: Family<EndedLabel, Counter>,
     attempt_seconds: Histogram,
+    handshakes: Family<HandshakeLabel, Counter>,
+    handshake_seconds: Family<ResultLabel, Histogram>,
+    tls_failures: Family<TlsFailureLabel, Counter>,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -38,6 +47,26 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct HandshakeLabel {
+    result: &'static str,
+    version: &'static str,
+    group: &'static str,
+    /// Always `no`: resumption is off, since nothing would be verified then.
+    resumed: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct TlsFailureLabel {
+    failure: &'static str,
+    fault: &'static str,
+}
+
 // === impl EngineMetrics ===
 
 impl EngineMetrics {
@@ -51,7 +80,13 @@ impl EngineMetrics {
             attempts: Family::default(),
             ended: Family::default(),
             attempt_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            handshakes: Family::default(),
+            handshake_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 2.0, 14))
+            }),
+            tls_failures: Family::default(),
         };
+        metrics.register_tls(registry);
         registry.register(
             "hookseal_messages_published",
             "Messages accepted durably",
@@ -90,6 +125,54 @@ impl EngineMetrics {
         metrics
     }
 
+    fn register_tls(&self, registry: &mut Registry) {
+        registry.register(
+            "hookseal_tls_handshakes",
+            "TLS handshakes of attempts, by what they came to",
+            self.handshakes.clone(),
+        );
+        registry.register(
+            "hookseal_tls_handshake_duration_seconds",
+            "Time of TLS handshakes from first byte to end",
+            self.handshake_seconds.clone(),
+        );
+        registry.register(
+            "hookseal_tls_failures",
+            "Attempts that failed by TLS, by what it was and whose fault",
+            self.tls_failures.clone(),
+        );
+    }
+
+    pub(crate) fn shook_hands(&self, report: &HandshakeReport) {
+        let tls = report.tls.as_ref();
+        self.handshakes
+            .get_or_create(&HandshakeLabel {
+                result: report.result(),
+                version: tls.map_or("none", |tls| version_label(&tls.version)),
+                group: tls.map_or("none", |tls| group_label(&tls.key_exchange_group)),
+                resumed: "no",
+            })
+            .inc();
+        let result = if report.failure.is_some() {
+            "failed"
+        } else {
+            "ok"
+        };
+        let seconds = f64::from(report.duration_ms) / 1000.0;
+        self.handshake_seconds
+            .get_or_create(&ResultLabel { result })
+            .observe(seconds);
+    }
+
+    pub(crate) fn tls_failed(&self, failure: TlsFailure) {
+        self.tls_failures
+            .get_or_create(&TlsFailureLabel {
+                failure: failure.as_str(),
+                fault: fault_label(failure.fault()),
+            })
+            .inc();
+    }
+
     pub(crate) fn set_lanes_paused(&self, by_reason: &[(&'static str, i64)]) {
         for (reason, lanes) in by_reason {
             self.lanes_paused
@@ -113,5 +196,25 @@ impl EngineMetrics {
                 ended: ended.as_str(),
             })
             .inc();
+    }
+}
+
+fn version_label(version: &str) -> &'static str {
+    match version {
+        "TLSv1.2" => "TLSv1.2",
+        "TLSv1.3" => "TLSv1.3",
+        _ => "other",
+    }
+}
+
+fn group_label(group: &str) -> &'static str {
+    KeyExchangeGroup::parse(group).map_or("other", KeyExchangeGroup::as_str)
+}
+
+const fn fault_label(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Receiver => "receiver",
+        Fault::Us => "us",
+        Fault::Network => "network",
     }
 }

@@ -10,7 +10,7 @@ use hookseal_domain::endpoint::Destination;
 use hookseal_domain::id::OrgId;
 use hookseal_domain::signature::standard;
 use hookseal_domain::time::Timestamp;
-use hookseal_egress::Target;
+use hookseal_egress::{Target, Transport, TransportError};
 
 use crate::config::{EngineConfig, SvixHeaders};
 
@@ -29,12 +29,23 @@ const SVIX: [HeaderName; 3] = [
 pub(crate) struct Prepared {
     /// Whose it is.
     pub(crate) org: OrgId,
+    /// What its policy demands of connections; nothing is sent without.
+    pub(crate) transport: Result<Arc<Transport>, Unusable>,
     /// What the store knows of it.
     pub(crate) destination: Arc<Destination>,
     /// Where to connect.
     pub(crate) target: Arc<Target>,
     headers: HeaderMap,
     svix_headers: SvixHeaders,
+}
+
+/// Why there is no transport.
+#[derive(Clone, Debug)]
+pub(crate) enum Unusable {
+    /// The policy can't be applied.
+    Policy(TransportError),
+    /// The store can't tell what the policy is.
+    Unreadable,
 }
 
 /// Why a request can't be made. Ours to mend: nothing is sent.
@@ -51,7 +62,12 @@ pub(crate) enum SignError {
 // === impl Prepared ===
 
 impl Prepared {
-    pub(crate) fn new(org: OrgId, destination: Arc<Destination>, config: &EngineConfig) -> Self {
+    pub(crate) fn new(
+        org: OrgId,
+        destination: Arc<Destination>,
+        transport: Result<Arc<Transport>, Unusable>,
+        config: &EngineConfig,
+    ) -> Self {
         let mut headers = HeaderMap::with_capacity(8 + destination.headers.pairs().len());
         for (name, value) in destination.headers.iter() {
             // Both were checked when they were saved; what is no header now can't be sent.
@@ -66,11 +82,21 @@ impl Prepared {
         let target = Arc::new(Target::new(&destination.url));
         Self {
             org,
+            transport,
             destination,
             target,
             headers,
             svix_headers: config.svix_headers,
         }
+    }
+
+    /// Whether connections that were made for the other serve this one, too.
+    pub(crate) fn connects_like(&self, other: &Self) -> bool {
+        let same_transport = match (&self.transport, &other.transport) {
+            (Ok(one), Ok(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        same_transport && self.destination.generation == other.destination.generation
     }
 
     /// The headers of one attempt, signed with every key that is valid at `now`.

@@ -1,4 +1,4 @@
-//! What is known of applications, so that publishing reads no table.
+//! What is known of applications and their organisations, so that publishing reads no table.
 //!
 //! **Invariant:** what was loaded before a change is never kept after it: a change makes a new
 //! generation, and a load of an old generation is used once and not kept.
@@ -7,18 +7,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tracing::{error, warn};
 
+use hookseal_domain::endpoint::Destination;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
+use hookseal_domain::transport::book::TransportBook;
+use hookseal_egress::Egress;
 use hookseal_store::Store;
 use hookseal_store::config::Routing;
 use hookseal_store::error::StoreError;
 use hookseal_store::reference::AppRef;
 
 use crate::config::EngineConfig;
-use crate::prepared::Prepared;
+use crate::handshakes::Handshakes;
+use crate::prepared::{Prepared, Unusable};
+use crate::transports::Transports;
 
 /// Most applications that are kept in mind; beyond it all are forgotten and learned again.
 const APPLICATIONS_MAX: usize = 20_000;
+/// Most organisations whose books are kept in mind; most are empty.
+const BOOKS_MAX: usize = 5_000;
 
 /// An application with its endpoints, ready to be sent to.
 pub(crate) struct AppRoutes {
@@ -31,6 +39,9 @@ pub(crate) struct AppRoutes {
 /// The applications that are kept in mind.
 pub(crate) struct Routes {
     config: EngineConfig,
+    egress: Egress,
+    transports: Transports,
+    handshakes: Arc<Handshakes>,
     known: Mutex<Known>,
 }
 
@@ -39,7 +50,13 @@ struct Known {
     generation: u64,
     by_id: HashMap<AppId, Arc<AppRoutes>>,
     by_ref: HashMap<(OrgId, AppRef), AppId>,
+    books: HashMap<OrgId, Arc<TransportBook>>,
+    /// What was forgotten and not learned again yet: connections of what is gone are closed then.
+    former: HashMap<AppId, Arc<AppRoutes>>,
 }
+
+/// What came of reading an organisation's book.
+type Book = Result<Arc<TransportBook>, Unusable>;
 
 // === impl AppRoutes ===
 
@@ -58,9 +75,12 @@ impl AppRoutes {
 // === impl Routes ===
 
 impl Routes {
-    pub(crate) fn new(config: &EngineConfig) -> Self {
+    pub(crate) fn new(config: &EngineConfig, egress: &Egress, handshakes: Arc<Handshakes>) -> Self {
         Self {
             config: config.clone(),
+            egress: egress.clone(),
+            transports: Transports::new(egress.clone()),
+            handshakes,
             known: Mutex::default(),
         }
     }
@@ -83,7 +103,8 @@ impl Routes {
         let Some(routing) = store.routing(org, app).await? else {
             return Ok(None);
         };
-        Ok(Some(self.keep(generation, routing, Some(name))))
+        let book = self.book(store, org, generation).await;
+        Ok(Some(self.keep(generation, routing, book, Some(name))))
     }
 
     /// Finds an application by its id, for work that goes on without a request.
@@ -100,9 +121,12 @@ impl Routes {
             known.generation
         };
         let Some(routing) = store.routing_of(app).await? else {
+            let former = self.known.lock().former.remove(&app);
+            self.close_former(former.as_deref(), None);
             return Ok(None);
         };
-        Ok(Some(self.keep(generation, routing, None)))
+        let book = self.book(store, routing.application.org, generation).await;
+        Ok(Some(self.keep(generation, routing, book, None)))
     }
 
     /// Whether this is still how its endpoint is sent to, as far as is known.
@@ -117,48 +141,134 @@ impl Routes {
     pub(crate) fn forget(&self, app: AppId) {
         let mut known = self.known.lock();
         known.generation += 1;
-        known.by_id.remove(&app);
+        known.forget_routes(|id, _| *id == app);
         known.by_ref.retain(|_, id| *id != app);
     }
 
-    /// Forgets all applications of an organisation, and whatever is being loaded right now.
+    /// Forgets all of an organisation, and whatever is being loaded right now.
     pub(crate) fn forget_organisation(&self, org: OrgId) {
         let mut known = self.known.lock();
         known.generation += 1;
-        known
-            .by_id
-            .retain(|_, routes| routes.routing.application.org != org);
+        known.books.remove(&org);
+        known.forget_routes(|_, routes| routes.routing.application.org == org);
         known.by_ref.retain(|(of, _), _| *of != org);
+    }
+
+    /// An organisation's book. What can't be read stops the sending, not the publishing.
+    async fn book(&self, store: &dyn Store, org: OrgId, generation: u64) -> Book {
+        if let Some(book) = self.known.lock().books.get(&org) {
+            return Ok(Arc::clone(book));
+        }
+        let book = match store.transport_book(org).await {
+            Ok(book) => Arc::new(book),
+            Err(error) => {
+                error!(error = %error, "Could not read the transport policies of organisation {org}");
+                return Err(Unusable::Unreadable);
+            }
+        };
+        let mut known = self.known.lock();
+        if known.generation == generation {
+            if known.books.len() >= BOOKS_MAX {
+                known.books.clear();
+            }
+            known.books.insert(org, Arc::clone(&book));
+        }
+        Ok(book)
     }
 
     fn keep(
         &self,
         generation: u64,
         routing: Routing,
+        book: Book,
         name: Option<(OrgId, AppRef)>,
     ) -> Arc<AppRoutes> {
-        let org = routing.application.org;
-        let prepared = routing
-            .destinations
-            .iter()
-            .map(|destination| Arc::new(Prepared::new(org, Arc::clone(destination), &self.config)))
-            .collect();
+        let lasting = book.is_ok();
+        let prepare = |to: &Arc<Destination>| Arc::new(self.prepare(&routing, to, &book));
         let routes = Arc::new(AppRoutes {
+            prepared: routing.destinations.iter().map(prepare).collect(),
             routing: Arc::new(routing),
-            prepared,
         });
-        let mut known = self.known.lock();
-        if known.generation == generation {
-            if known.by_id.len() >= APPLICATIONS_MAX || known.by_ref.len() >= APPLICATIONS_MAX {
-                known.by_id.clear();
-                known.by_ref.clear();
+        let (routes, former) = {
+            let mut known = self.known.lock();
+            if known.generation != generation || !lasting {
+                return routes;
             }
-            let id = routes.routing.application.id;
-            known.by_id.insert(id, Arc::clone(&routes));
-            if let Some(name) = name {
-                known.by_ref.insert(name, id);
+            known.keep(routes, name)
+        };
+        self.close_former(former.as_deref(), Some(&routes));
+        routes
+    }
+
+    fn prepare(&self, routing: &Routing, to: &Arc<Destination>, book: &Book) -> Prepared {
+        let transport = match book {
+            Err(unusable) => Err(unusable.clone()),
+            Ok(book) => {
+                let defaults = self.egress.defaults();
+                let resolved = book.resolve(&to.transport, &to.url, &defaults);
+                self.transports.of(to.id, resolved).map_err(|error| {
+                    warn!(
+                        endpoint.id = %to.id,
+                        failure = error.failure.as_str(),
+                        "Nothing is sent to endpoint {}: {}", to.id, error.reason
+                    );
+                    Unusable::Policy(error)
+                })
+            }
+        };
+        Prepared::new(
+            routing.application.org,
+            Arc::clone(to),
+            transport,
+            &self.config,
+        )
+    }
+
+    /// Closes the connections that were made for what is not so any more.
+    fn close_former(&self, former: Option<&AppRoutes>, routes: Option<&AppRoutes>) {
+        for was in former.into_iter().flat_map(|former| &former.prepared) {
+            let endpoint = was.destination.id;
+            match routes.and_then(|routes| routes.endpoint(endpoint)) {
+                Some(is) if is.connects_like(was) => {}
+                Some(_) => self.egress.forget(endpoint),
+                None => {
+                    self.egress.forget(endpoint);
+                    self.transports.forget(endpoint);
+                    self.handshakes.forget(endpoint);
+                }
             }
         }
-        routes
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn forget_routes(&mut self, forget: impl Fn(&AppId, &AppRoutes) -> bool) {
+        if self.former.len() >= APPLICATIONS_MAX {
+            // Their connections close when they were unused for long enough.
+            self.former.clear();
+        }
+        let forgotten = self.by_id.extract_if(|app, routes| forget(app, routes));
+        self.former.extend(forgotten);
+    }
+
+    /// Keeps what was learned, unless somebody learned it meanwhile; also returns what was
+    /// forgotten before.
+    fn keep(
+        &mut self,
+        routes: Arc<AppRoutes>,
+        name: Option<(OrgId, AppRef)>,
+    ) -> (Arc<AppRoutes>, Option<Arc<AppRoutes>>) {
+        if self.by_id.len() >= APPLICATIONS_MAX || self.by_ref.len() >= APPLICATIONS_MAX {
+            self.by_id.clear();
+            self.by_ref.clear();
+        }
+        let id = routes.routing.application.id;
+        if let Some(name) = name {
+            self.by_ref.insert(name, id);
+        }
+        let kept = self.by_id.entry(id).or_insert(routes);
+        (Arc::clone(kept), self.former.remove(&id))
     }
 }

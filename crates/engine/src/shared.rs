@@ -17,8 +17,11 @@ use crate::EngineParts;
 use crate::breakers::Breakers;
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
+use crate::handshakes::Handshakes;
 use crate::lanes::Lanes;
 use crate::metrics::EngineMetrics;
+use crate::metrics::expiry::ExpiryCollector;
+use crate::probe::PROBES_MAX;
 use crate::routes::Routes;
 use crate::schedule::Wake;
 
@@ -40,8 +43,12 @@ pub(crate) struct Shared {
     pub(crate) lanes: Lanes,
     /// Which of those have trouble.
     pub(crate) breakers: Breakers,
+    /// What TLS handshakes showed.
+    pub(crate) handshakes: Arc<Handshakes>,
     /// A permit for each attempt under way.
     pub(crate) in_flight: Arc<Semaphore>,
+    /// A permit for each handshake that is made to look.
+    pub(crate) probes: Semaphore,
     /// When the schedule looks again.
     pub(crate) wake: Wake,
     /// Something may have come into a backlog.
@@ -65,20 +72,25 @@ impl Shared {
             random,
             config,
         } = parts;
+        let handshakes = Arc::<Handshakes>::default();
+        let metrics = EngineMetrics::register(registry);
+        registry.register_collector(Box::new(ExpiryCollector::new(&handshakes, &clock)));
         Self {
+            routes: Routes::new(&config, &egress, Arc::clone(&handshakes)),
             store,
             egress,
             clock,
             random,
-            routes: Routes::new(&config),
+            handshakes,
             lanes: Lanes::new(&config),
             breakers: Breakers::default(),
             in_flight: Arc::new(Semaphore::new(config.in_flight_max)),
+            probes: Semaphore::new(PROBES_MAX),
             wake: Wake::default(),
             backlog_hint: Notify::new(),
             // What an earlier process left.
             backlogs_unknown: AtomicBool::new(true),
-            metrics: EngineMetrics::register(registry),
+            metrics,
             ids: Mutex::new(ids),
             stopping: watch::Sender::new(false),
             config,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
+use crate::handshakes;
 use crate::shared::Shared;
 
 /// How long the store gets to take down what was recorded, whatever the bound.
@@ -42,6 +43,13 @@ pub(crate) async fn shutdown(shared: &Arc<Shared>, bound: Duration) -> ShutdownR
     shared.in_flight.close();
     drop(idle);
     shared.egress.shutdown();
+    let written = timeout_at(
+        deadline.max(Instant::now() + FLUSH_MIN),
+        handshakes::write(shared),
+    );
+    if !matches!(written.await, Ok(true)) {
+        error!("Could not keep what the last TLS handshakes showed");
+    }
     // Results that are queued get a moment even when the bound is used up.
     let flushed = timeout_at(
         deadline.max(Instant::now() + FLUSH_MIN),

@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::fake_endpoint::counted::Counted;
 use crate::received::{Connections, Received};
 use crate::reply::{Reply, Script};
-use crate::test_ca::{Leaf, Speaks};
+use crate::test_ca::{Leaf, Speaks, TestCa};
 use crate::wait::PATIENCE;
 
 /// Larger than any payload that is accepted.
@@ -88,6 +88,12 @@ impl FakeEndpoint {
     /// Presents another certificate to new connections.
     pub fn present(&self, leaf: &Leaf, speaks: Speaks) -> anyhow::Result<()> {
         *self.shared.acceptor.lock() = Some(leaf.acceptor(speaks)?);
+        Ok(())
+    }
+
+    /// The same, and demands a client certificate of the root of `clients` of them.
+    pub fn demand(&self, leaf: &Leaf, speaks: Speaks, clients: &TestCa) -> anyhow::Result<()> {
+        *self.shared.acceptor.lock() = Some(leaf.acceptor_demanding(speaks, clients)?);
         Ok(())
     }
 
@@ -251,7 +257,7 @@ mod tests {
     use tokio_rustls::TlsConnector;
 
     use super::*;
-    use crate::test_ca::{LeafSpec, TestCa, Validity};
+    use crate::test_ca::{LeafSpec, Validity};
 
     const REQUEST: &[u8] = b"POST /hook?a=b HTTP/1.1\r\nhost: x\r\nwebhook-id: msg_1\r\n\
         content-length: 3\r\nconnection: close\r\n\r\n{ }";

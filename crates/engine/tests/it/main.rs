@@ -5,4 +5,6 @@
 mod clock;
 mod story;
 mod survival;
+mod transport;
+mod trouble;
 mod world;

@@ -20,7 +20,8 @@ use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
 use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::{KeyKind, SigningKey};
 use hookseal_domain::subscription::Subscription;
-use hookseal_egress::{Egress, EgressConfig, PublicRoots, Resolver, TlsMinVersion};
+use hookseal_domain::transport::policy::{EndpointTransport, TlsVersion};
+use hookseal_egress::{Egress, EgressConfig, PublicRoots, Resolver};
 use hookseal_engine::clock::Clock;
 use hookseal_engine::config::{EngineConfig, SvixHeaders};
 use hookseal_engine::publish::{Publish, PublishError, Published};
@@ -33,6 +34,7 @@ use hookseal_store::reference::{AppRef, EndpointRef};
 use hookseal_store::retention::RetentionPolicy;
 use hookseal_store::seal::MasterKey;
 use hookseal_store::sqlite::{SqliteOptions, SqliteStore};
+use hookseal_testkit::test_ca::TestCa;
 use hookseal_testkit::wait::until;
 
 use crate::clock::{ManualClock, NoJitter};
@@ -46,6 +48,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) app: AppId,
     pub(crate) org: OrgId,
+    registry: Registry,
+    roots_pem: Option<String>,
     folder: TempDir,
 }
 
@@ -56,11 +60,20 @@ impl World {
 
     /// A world with one application.
     pub(crate) async fn with(configure: impl FnOnce(&mut EngineConfig)) -> Self {
+        Self::build(None, configure).await
+    }
+
+    /// A world whose operator trusts this authority.
+    pub(crate) async fn trusting(ca: &TestCa, configure: impl FnOnce(&mut EngineConfig)) -> Self {
+        Self::build(Some(ca.root_pem()), configure).await
+    }
+
+    async fn build(roots_pem: Option<String>, configure: impl FnOnce(&mut EngineConfig)) -> Self {
         let mut config = config();
         configure(&mut config);
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new());
-        let (engine, store) = start(&folder, &clock, config).await;
+        let (engine, store, registry) = start(&folder, &clock, &roots_pem, config).await;
         let org = OrgId::parse("org_23rb8YdGqMT0qIzpgGwdXfHirMu").unwrap();
         let application = Application {
             id: engine.next_id(),
@@ -81,6 +94,8 @@ impl World {
             clock,
             app,
             org,
+            registry,
+            roots_pem,
             folder,
         }
     }
@@ -94,7 +109,9 @@ impl World {
             clock,
             app,
             org,
+            roots_pem,
             folder,
+            ..
         } = self;
         let closing = Arc::downgrade(&store);
         drop((engine, store));
@@ -103,13 +120,15 @@ impl World {
         })
         .await
         .unwrap();
-        let (engine, store) = start(&folder, &clock, config()).await;
+        let (engine, store, registry) = start(&folder, &clock, &roots_pem, config()).await;
         Self {
             engine,
             store,
             clock,
             app,
             org,
+            registry,
+            roots_pem,
             folder,
         }
     }
@@ -183,22 +202,49 @@ impl World {
         .unwrap()
     }
 
-    /// The status of the only delivery of a message, once it is as expected.
+    /// The status of the only delivery of a message.
+    pub(crate) async fn status(&self, message: MessageId) -> Option<DeliveryStatus> {
+        let page = PageRequest {
+            limit: 250,
+            from: PageStart::Beginning,
+            order: Order::Ascending,
+        };
+        let all = self.store.destinations(self.app, message, page).await;
+        all.unwrap().rows.first().map(|row| row.status)
+    }
+
+    /// The same, once it is as expected.
     pub(crate) async fn status_becomes(&self, message: MessageId, expect: DeliveryStatus) {
         let mut last = None;
         let reached = until("the delivery's status", async || {
-            let page = PageRequest {
-                limit: 250,
-                from: PageStart::Beginning,
-                order: Order::Ascending,
-            };
-            let all = self.store.destinations(self.app, message, page).await?;
-            last = all.rows.first().map(|row| row.status);
+            last = self.status(message).await;
             Ok((last == Some(expect)).then_some(()))
         });
         if reached.await.is_err() {
             panic!("expected {expect:?}, got {last:?}");
         }
+    }
+
+    /// Replaces what an endpoint says of transport security, and tells the engine.
+    pub(crate) async fn set_transport(&self, endpoint: EndpointId, transport: EndpointTransport) {
+        let before = self.store.endpoint_transport(self.app, endpoint).await;
+        let before = before.unwrap().unwrap();
+        self.store
+            .set_endpoint_transport(self.app, endpoint, transport, &before, self.engine.now())
+            .await
+            .unwrap();
+        self.engine.application_changed(self.app);
+    }
+
+    /// The value of a metric, as it is exported.
+    pub(crate) fn metric(&self, name_and_labels: &str) -> Option<f64> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let mut values = text.lines().filter_map(|line| {
+            let value = line.strip_prefix(name_and_labels)?.strip_prefix(' ')?;
+            value.parse().ok()
+        });
+        values.next()
     }
 
     async fn attempts_now(&self, message: MessageId) -> Vec<Attempt> {
@@ -237,8 +283,9 @@ pub(crate) fn config() -> EngineConfig {
 async fn start(
     folder: &TempDir,
     clock: &Arc<ManualClock>,
+    roots_pem: &Option<String>,
     config: EngineConfig,
-) -> (Engine, Arc<dyn Store>) {
+) -> (Engine, Arc<dyn Store>, Registry) {
     let options = SqliteOptions::new(folder.path().join("hookseal.db"));
     let key = MasterKey::new(&Secret::new([7; 32])).unwrap();
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(options, key).unwrap());
@@ -248,14 +295,15 @@ async fn start(
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             plain_http: PlainHttp::AllowedNetworks,
         },
-        extra_roots_pem: None,
+        extra_roots_pem: roots_pem.clone().map(String::into_bytes),
         public_roots: PublicRoots::Mozilla,
-        tls_min_version: TlsMinVersion::Tls13,
+        tls_min_version: TlsVersion::Tls13,
         idle_timeout: Duration::from_secs(60),
         idle_per_endpoint_max: 8,
         idle_max: 64,
         resolver: Resolver::System,
         connect_timeout: Duration::from_secs(2),
+        ..EgressConfig::default()
     };
     let parts = EngineParts {
         store: Arc::clone(&store),
@@ -264,6 +312,7 @@ async fn start(
         random: Arc::new(NoJitter::default()),
         config,
     };
-    let engine = Engine::start(parts, &mut Registry::default()).await;
-    (engine.unwrap(), store)
+    let mut registry = Registry::default();
+    let engine = Engine::start(parts, &mut registry).await;
+    (engine.unwrap(), store, registry)
 }

@@ -1,0 +1,274 @@
+//! What the latest handshakes showed, by endpoint: for metrics, the log and the store.
+//!
+//! **Invariant:** bounded, and never in the way of a delivery: what the store does not take is
+//! offered again later, and what does not fit is dropped.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::{debug, error, info, warn};
+
+use hookseal_domain::id::EndpointId;
+use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::handshake::HandshakeReport;
+use hookseal_store::transport::SeenHandshake;
+
+use crate::shared::Shared;
+
+/// Most endpoints that are kept in mind, a few kilobytes each; the one that was quiet for longest
+/// is forgotten first.
+const ENDPOINTS_MAX: usize = 10_000;
+/// Most different results of one endpoint that wait to be written: servers behind one name can
+/// differ, and each second they are written anew.
+const UNWRITTEN_PER_ENDPOINT_MAX: usize = 4;
+/// How often what changed is written.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// How long to leave the store alone when it refused.
+const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Most handshakes in one write.
+const WRITE_MAX: usize = 500;
+/// How often a result that stays the same is written.
+const SAME_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// What the latest handshakes showed.
+#[derive(Default)]
+pub(crate) struct Handshakes {
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    latest: HashMap<EndpointId, Latest>,
+    /// Endpoints in the order of their latest handshakes.
+    order: BTreeMap<u64, EndpointId>,
+    seen: u64,
+    unwritten: HashMap<EndpointId, Vec<SeenHandshake>>,
+}
+
+/// What is known of one endpoint.
+struct Latest {
+    place: u64,
+    report: HandshakeReport,
+    expiry: Expiry,
+    /// When it was last given to be written.
+    noted_at: Timestamp,
+}
+
+/// When the certificates of an endpoint's connections end, as far as any handshake showed them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Expiry {
+    /// The receiver's own.
+    pub(crate) peer: Option<Timestamp>,
+    /// The one that we presented.
+    pub(crate) ours: Option<Timestamp>,
+}
+
+/// Whether a handshake came to what the one before it came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum News {
+    /// Nothing new in one word.
+    Same,
+    /// The first one, and good.
+    First,
+    /// It failed, which the one before did not, or for another reason.
+    Failed,
+    /// It is good, which the one before was not.
+    Mended,
+}
+
+// === impl Handshakes ===
+
+impl Handshakes {
+    /// Takes note of a handshake, and says in the log what is new about it.
+    pub(crate) fn saw(&self, seen: SeenHandshake) {
+        let news = self.known.lock().take(&seen);
+        say(&seen, news);
+    }
+
+    /// Forgets an endpoint that is gone.
+    pub(crate) fn forget(&self, endpoint: EndpointId) {
+        let mut known = self.known.lock();
+        known.unwritten.remove(&endpoint);
+        if let Some(latest) = known.latest.remove(&endpoint) {
+            known.order.remove(&latest.place);
+        }
+    }
+
+    /// When the certificates of each endpoint end.
+    pub(crate) fn expiries(&self) -> Vec<(EndpointId, Expiry)> {
+        let known = self.known.lock();
+        let all = known.latest.iter();
+        all.map(|(endpoint, latest)| (*endpoint, latest.expiry))
+            .collect()
+    }
+
+    fn take_unwritten(&self) -> Vec<SeenHandshake> {
+        let unwritten = mem::take(&mut self.known.lock().unwritten);
+        unwritten.into_values().flatten().collect()
+    }
+
+    /// Takes back what the store did not take, unless there is newer by now.
+    fn put_back(&self, refused: Vec<SeenHandshake>) {
+        let mut known = self.known.lock();
+        for seen in refused {
+            let newer = known.unwritten.get(&seen.endpoint);
+            let superseded = newer.is_some_and(|newer| {
+                newer.len() >= UNWRITTEN_PER_ENDPOINT_MAX
+                    || newer
+                        .iter()
+                        .any(|one| one.report.came_to_the_same(&seen.report))
+            });
+            if !superseded {
+                known.offer(seen, Place::First);
+            }
+        }
+    }
+}
+
+/// Where among the unwritten.
+enum Place {
+    First,
+    Last,
+}
+
+// === impl Known ===
+
+impl Known {
+    fn take(&mut self, seen: &SeenHandshake) -> News {
+        let report = &seen.report;
+        self.seen += 1;
+        let place = self.seen;
+        let before = self.latest.remove(&seen.endpoint);
+        if let Some(before) = &before {
+            self.order.remove(&before.place);
+        }
+        let same = before
+            .as_ref()
+            .filter(|before| before.report.came_to_the_same(report));
+        let noted_at = match same {
+            Some(before) if report.at.since(before.noted_at) < SAME_EVERY => before.noted_at,
+            _ => {
+                self.offer(seen.clone(), Place::Last);
+                report.at
+            }
+        };
+        let latest = Latest {
+            place,
+            expiry: Expiry::of(report, before.as_ref().map(|before| before.expiry)),
+            report: report.clone(),
+            noted_at,
+        };
+        self.latest.insert(seen.endpoint, latest);
+        self.order.insert(place, seen.endpoint);
+        if self.latest.len() > ENDPOINTS_MAX
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.latest.remove(&oldest);
+        }
+        News::of(before.as_ref().map(|before| &before.report), report)
+    }
+
+    /// Keeps a handshake to be written; the latest of those that came to the same.
+    fn offer(&mut self, seen: SeenHandshake, place: Place) {
+        if self.unwritten.len() >= ENDPOINTS_MAX && !self.unwritten.contains_key(&seen.endpoint) {
+            return;
+        }
+        let waiting = self.unwritten.entry(seen.endpoint).or_default();
+        waiting.retain(|one| !one.report.came_to_the_same(&seen.report));
+        match place {
+            Place::First => waiting.insert(0, seen),
+            Place::Last => waiting.push(seen),
+        }
+        if waiting.len() > UNWRITTEN_PER_ENDPOINT_MAX {
+            waiting.remove(0);
+        }
+    }
+}
+
+// === impl Expiry ===
+
+impl Expiry {
+    /// What a handshake shows, whether it is good or not; what it does not show is as it was.
+    fn of(report: &HandshakeReport, before: Option<Self>) -> Self {
+        let before = before.unwrap_or_default();
+        let leaf = report.observed.first().and_then(|leaf| leaf.not_after);
+        let presented = report.client.presented.as_ref();
+        // A session without a question, or a question without an answer, ends what was known.
+        let decided = report.failure.is_none() || report.client.requested;
+        Self {
+            peer: leaf.or(before.peer),
+            ours: match presented {
+                Some(presented) => Some(presented.not_after),
+                None if decided => None,
+                None => before.ours,
+            },
+        }
+    }
+}
+
+// === impl News ===
+
+impl News {
+    fn of(before: Option<&HandshakeReport>, report: &HandshakeReport) -> Self {
+        match (before, &report.failure) {
+            (Some(before), _) if before.result() == report.result() => Self::Same,
+            (_, Some(_)) => Self::Failed,
+            (Some(_), None) => Self::Mended,
+            (None, None) => Self::First,
+        }
+    }
+}
+
+fn say(seen: &SeenHandshake, news: News) {
+    let endpoint = seen.endpoint;
+    match (news, &seen.report.failure) {
+        (News::Failed, Some(failed)) => warn!(
+            endpoint.id = %endpoint,
+            failure = failed.failure.as_str(),
+            advice = failed.failure.advice(),
+            "The TLS handshake with endpoint {endpoint} failed: {}. {}",
+            failed.reason, failed.failure.advice()
+        ),
+        (News::Mended, _) => info!(
+            endpoint.id = %endpoint,
+            "The TLS handshake with endpoint {endpoint} succeeds again"
+        ),
+        _ => debug!(
+            endpoint.id = %endpoint,
+            result = seen.report.result(),
+            "Made a TLS handshake with endpoint {endpoint}: {}", seen.report.result()
+        ),
+    }
+}
+
+/// Writes down what changed, once a second.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        let wait = if write(&shared).await {
+            WRITE_EVERY
+        } else {
+            WRITE_AGAIN_AFTER
+        };
+        let next = shared.clock.now().plus(wait);
+        shared.clock.sleep_until(next).await;
+    }
+}
+
+/// Writes down what is not written yet; tells whether the store took it.
+pub(crate) async fn write(shared: &Shared) -> bool {
+    let mut unwritten = shared.handshakes.take_unwritten();
+    while !unwritten.is_empty() {
+        let rest = unwritten.split_off(unwritten.len().min(WRITE_MAX));
+        if let Err(error) = shared.store.record_handshakes(unwritten.clone()).await {
+            error!(error = %error, "Could not keep what TLS handshakes showed; trying again");
+            unwritten.extend(rest);
+            shared.handshakes.put_back(unwritten);
+            return false;
+        }
+        unwritten = rest;
+    }
+    true
+}
