@@ -36,6 +36,7 @@ use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
+use hookseal_domain::transport::policy::TransportDefaults;
 use hookseal_egress::Egress;
 use hookseal_store::Store;
 use hookseal_store::config::Routing;
@@ -147,6 +148,11 @@ impl Engine {
         timeout: Duration,
     ) -> Result<HandshakeReport, ProbeError> {
         probe::probe(&self.shared, app, endpoint, timeout).await
+    }
+
+    /// What holds of transport security where no policy says anything.
+    pub fn transport_defaults(&self) -> TransportDefaults {
+        self.shared.egress.defaults()
     }
 
     /// Looks at an endpoint's backlog now: to be called after a resend and after enabling.
