@@ -4,6 +4,8 @@
 mod judge;
 mod report;
 mod suite;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::Path;

@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::UnixTime;
 use rustls_pki_types::pem::{PemObject, SectionKind};
 
-use crate::certificate::{Certificate, CertificateError, KeyAlgorithm};
+use crate::certificate::{Certificate, CertificateError, KeyAlgorithm, parse_x509};
 use crate::public_root::PublicRoots;
+use crate::rules::{self, Role};
 use crate::verify::Seconds;
 
 /// Longest set, in bytes.
@@ -127,6 +128,16 @@ pub enum AnchorSetError {
         /// The public root.
         root: String,
     },
+    /// A rule for certificates is broken.
+    #[error("entry {entry} ({subject}) breaks a rule: {rule}; its CA has to make it anew")]
+    RuleBroken {
+        /// Which entry.
+        entry: usize,
+        /// Whom it was issued to.
+        subject: String,
+        /// The rule, with its clause.
+        rule: &'static str,
+    },
     /// A key that is too weak, or of a kind that is not accepted.
     #[error(
         "the key of entry {entry} ({subject}) is not accepted ({key}); RSA needs 2048 to 8192 \
@@ -194,12 +205,23 @@ impl AnchorCertificate {
             }
             _ => return Err(AnchorSetError::NotCertificate { entry }),
         }
-        let facts = Certificate::parse(&der)
-            .map_err(|source| AnchorSetError::Unreadable { entry, source })?;
-        check(entry, &facts, Seconds::of(now))?;
+        let unreadable = |source| AnchorSetError::Unreadable { entry, source };
+        let facts = {
+            let parsed = parse_x509(&der).map_err(unreadable)?;
+            let facts = Certificate::of(&parsed);
+            check(entry, &facts, Seconds::of(now))?;
+            if let Some(rule) = rules::broken(&parsed, Role::Root) {
+                let subject = facts.subject().to_owned();
+                return Err(AnchorSetError::RuleBroken {
+                    entry,
+                    subject,
+                    rule,
+                });
+            }
+            facts
+        };
         if webpki::anchor_from_trusted_cert(&der.as_slice().into()).is_err() {
-            let source = CertificateError::Malformed;
-            return Err(AnchorSetError::Unreadable { entry, source });
+            return Err(unreadable(CertificateError::Malformed));
         }
         Ok(Self { facts, der })
     }

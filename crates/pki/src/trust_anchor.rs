@@ -5,13 +5,14 @@
 
 use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
-use x509_parser::prelude::FromDer;
+use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{RelativeDistinguishedName, SubjectPublicKeyInfo, X509Name};
 
 use crate::certificate::{
-    Certificate, CertificateError, KeyAlgorithm, SpkiSha256, distinguished_name,
+    Certificate, CertificateError, KeyAlgorithm, SpkiSha256, distinguished_name, parse_x509,
 };
 use crate::public_root::PublicRoots;
+use crate::rules::{self, Role};
 use crate::verify::PathCertificate;
 
 /// Longest bundle, in bytes: ten times the size of any system's whole list.
@@ -33,6 +34,12 @@ pub(crate) struct AnchorFacts {
     /// Its first and its last second, since the Unix epoch; `None` where nothing but name and key
     /// is known.
     pub(crate) validity_secs: Option<(i64, i64)>,
+    /// Whether its key may sign revocation lists (RFC 5280 §4.2.1.3).
+    pub(crate) may_sign_lists: bool,
+    /// How many certificates of CAs may stand below it (RFC 5280 §4.2.1.9).
+    pub(crate) path_len: Option<usize>,
+    /// A rule that its certificate breaks: then no path may end in it.
+    pub(crate) rule_broken: Option<&'static str>,
     /// Whether browsers trust its key.
     public: bool,
 }
@@ -199,7 +206,23 @@ impl AnchorFacts {
         Self {
             on_path: PathCertificate::of(certificate),
             validity_secs: Some((certificate.not_before_secs(), certificate.not_after_secs())),
+            may_sign_lists: true,
+            path_len: None,
+            rule_broken: None,
             public: PublicRoots::mozilla().with_key(key).is_some(),
+        }
+    }
+
+    /// Of a root that nobody checked before us.
+    fn of_parsed(certificate: &Certificate, parsed: &X509Certificate<'_>) -> Self {
+        let usage = parsed.key_usage().ok().flatten();
+        let constraints = parsed.basic_constraints().ok().flatten();
+        let path_len = constraints.and_then(|found| found.value.path_len_constraint);
+        Self {
+            may_sign_lists: usage.is_none_or(|usage| usage.value.crl_sign()),
+            path_len: path_len.map(|len| usize::try_from(len).unwrap_or(usize::MAX)),
+            rule_broken: rules::broken(parsed, Role::Root),
+            ..Self::of(certificate)
         }
     }
 
@@ -211,6 +234,9 @@ impl AnchorFacts {
             known => Self {
                 on_path: PathCertificate::key_only(spki, subject),
                 validity_secs: None,
+                may_sign_lists: true,
+                path_len: None,
+                rule_broken: None,
                 public: known.is_some(),
             },
         }
@@ -238,15 +264,18 @@ fn anchor(
         return Err(TrustAnchorError::NotCertificate { entry, kind });
     }
     let unreadable = |source| TrustAnchorError::Unreadable { entry, source };
-    let certificate = Certificate::parse(&der).map_err(unreadable)?;
+    let der = CertificateDer::from(der);
+    let parsed = parse_x509(&der).map_err(unreadable)?;
+    let certificate = Certificate::of(&parsed);
     if !certificate.is_ca() {
         return Err(TrustAnchorError::NotCa {
             entry,
             subject: certificate.subject().to_owned(),
         });
     }
-    webpki::anchor_from_trusted_cert(&CertificateDer::from(der))
-        .map(|anchor| (anchor.to_owned(), AnchorFacts::of(&certificate)))
+    let facts = AnchorFacts::of_parsed(&certificate, &parsed);
+    webpki::anchor_from_trusted_cert(&der)
+        .map(|anchor| (anchor.to_owned(), facts))
         .map_err(|_| unreadable(CertificateError::Malformed))
 }
 

@@ -3,10 +3,9 @@
 //! **Invariant:** a [`VerifiedChain`] is made here only, and only when path, dates, purpose, keys
 //! and name all hold (RFC 5280 §6, RFC 9525).
 
+mod candidates;
 mod error;
 mod explain;
-mod inspection;
-mod rules;
 mod verified_chain;
 
 use rustls_pki_types::{ServerName, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
@@ -14,9 +13,9 @@ use webpki::aws_lc_rs as algorithm;
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use webpki_roots::TLS_SERVER_ROOTS;
 
+use self::candidates::Candidates;
 pub use self::error::{MissingIssuer, Seconds, VerifyError, Which};
 use self::explain::explain;
-use self::inspection::Inspection;
 pub use self::verified_chain::{PathCertificate, VerifiedChain};
 use crate::certificate::{Certificate, parse_x509};
 use crate::chain::ObservedChain;
@@ -66,16 +65,10 @@ fn verify_among(
     let leaf = Certificate::of(&parsed);
     let refused = |error| explain(error, observed, &leaf, anchors, server_name);
     let end_entity = EndEntityCert::try_from(observed.leaf()).map_err(refused)?;
-    let inspection = Inspection::new(&leaf, &parsed, anchors, now);
-    let inspect = |path: &VerifiedPath<'_>| inspection.judge(path);
-    let found = build_path(
-        &end_entity,
-        anchors.as_slice(),
-        observed,
-        now,
-        Some(&inspect),
-    );
-    let refusal = match (found, inspection.verdict()) {
+    let candidates = Candidates::new(&leaf, &parsed, anchors, now);
+    let judge = |path: &VerifiedPath<'_>| candidates.judge(path);
+    let found = build_path(&end_entity, anchors.as_slice(), observed, now, Some(&judge));
+    let refusal = match (found, candidates.verdict()) {
         (Ok(_), Some(Ok(chain))) => {
             end_entity
                 .verify_is_valid_for_subject_name(server_name)
@@ -84,7 +77,7 @@ fn verify_among(
         }
         (_, Some(Err(refusal))) => refusal,
         (Err(error), _) => refused(error),
-        (Ok(_), None) => VerifyError::Malformed("no path was inspected".to_owned()),
+        (Ok(_), None) => VerifyError::Malformed("no path was looked at".to_owned()),
     };
     if !is_without_root(&refusal) || anchors.has_public_root() {
         return Err(refusal);
@@ -96,8 +89,8 @@ fn verify_among(
     }
 }
 
-/// What looks at each path that was found.
-type Inspect<'a> = &'a dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>;
+/// Looks at each path that was found.
+type Judge<'a> = &'a dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>;
 
 /// The subject of the root that a path leads to.
 fn build_path(
@@ -105,12 +98,12 @@ fn build_path(
     roots: &[TrustAnchor<'static>],
     observed: &ObservedChain<'_>,
     now: UnixTime,
-    inspect: Option<Inspect<'_>>,
+    judge: Option<Judge<'_>>,
 ) -> Result<String, webpki::Error> {
     let usage = KeyUsage::server_auth();
     let sent = observed.intermediates();
     end_entity
-        .verify_for_usage(ALGORITHMS, roots, sent, now, usage, None, inspect)
+        .verify_for_usage(ALGORITHMS, roots, sent, now, usage, None, judge)
         .map(|path| TrustAnchors::subject_of(path.anchor()))
 }
 

@@ -1,15 +1,19 @@
 //! Judges one case as a delivery would: with the code that judges receivers, and nothing besides.
 
+use std::collections::BTreeSet;
+use std::iter;
 use std::time::Duration;
 
+use hookseal_pki::certificate::Certificate;
 use hookseal_pki::chain::ObservedChain;
+use hookseal_pki::inspection::{Finding, Role, inspect, inspect_crl};
 use hookseal_pki::revocation::crl::Crl;
 use hookseal_pki::revocation::{Standing, links};
 use hookseal_pki::trust_anchor::TrustAnchors;
 use hookseal_pki::verify::{VerifiedChain, verify};
 use jiff::Timestamp;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 
 use crate::limbo::suite::{Case, ValidationKind};
 
@@ -44,8 +48,8 @@ const SKIPPED_FEATURES: &[(&str, &str)] = &[
 /// What we say of a case.
 #[derive(Debug)]
 pub(crate) enum Judgement {
-    /// It proves the server's identity.
-    Accepted,
+    /// It proves the server's identity; what inspection finds out of order all the same.
+    Accepted(Vec<Finding>),
     /// It does not, and why.
     Refused(String),
     /// Not run, and why.
@@ -58,7 +62,7 @@ pub(crate) fn judge(case: &Case, now: UnixTime) -> Judgement {
         return Judgement::Skipped(reason);
     }
     match accept(case, now) {
-        Ok(()) => Judgement::Accepted,
+        Ok(()) => Judgement::Accepted(findings(case)),
         Err(error) => Judgement::Refused(format!("{error:#}")),
     }
 }
@@ -76,8 +80,15 @@ fn skip_reason(case: &Case) -> Option<&'static str> {
     if case.expected_peer_name.is_none() {
         return Some("without a name there is no server to verify");
     }
-    if !case.signature_algorithms.is_empty() || !case.key_usage.is_empty() {
-        return Some("neither signature algorithms nor key usages are configurable");
+    if !case.signature_algorithms.is_empty() {
+        return Some("the signature algorithms are not configurable");
+    }
+    if case
+        .key_usage
+        .iter()
+        .any(|usage| usage != "digitalSignature")
+    {
+        return Some("no key usage but digitalSignature can be asked for");
     }
     let server_only = case
         .extended_key_usage
@@ -109,6 +120,9 @@ fn accept(case: &Case, now: UnixTime) -> anyhow::Result<()> {
         Some(text) => at(text)?,
         None => now,
     };
+    if !case.key_usage.is_empty() && !Certificate::parse(&leaf)?.may_sign() {
+        anyhow::bail!("the key usage lacks digitalSignature");
+    }
     let observed = ObservedChain::new(&leaf, &sent)?;
     let verified = verify(&observed, &anchors, &name, now)?;
     check_crls(case, &observed, &verified, &anchors, now)
@@ -124,6 +138,28 @@ fn at(text: &str) -> anyhow::Result<UnixTime> {
 
 fn certificate(pem: &str) -> anyhow::Result<CertificateDer<'static>> {
     Ok(CertificateDer::from_pem_slice(pem.as_bytes())?)
+}
+
+/// What inspection finds in a chain and its lists, each thing once.
+fn findings(case: &Case) -> Vec<Finding> {
+    let certificates = iter::once((&case.peer_certificate, Role::Server))
+        .chain(
+            case.untrusted_intermediates
+                .iter()
+                .map(|pem| (pem, Role::Intermediate)),
+        )
+        .chain(case.trusted_certs.iter().map(|pem| (pem, Role::Root)));
+    let of_certificates = certificates
+        .filter_map(|(pem, role)| inspect(&certificate(pem).ok()?, role).ok())
+        .flatten();
+    let of_lists = case
+        .crls
+        .iter()
+        .filter_map(|pem| CertificateRevocationListDer::from_pem_slice(pem.as_bytes()).ok())
+        .flat_map(|der| inspect_crl(&der));
+    BTreeSet::from_iter(of_certificates.chain(of_lists))
+        .into_iter()
+        .collect()
 }
 
 /// A list that can't be read, or that its CA may not issue, is no list; one that is another CA's says nothing.

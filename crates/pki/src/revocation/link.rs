@@ -192,7 +192,9 @@ impl Issuer {
             name: anchor.subject.to_vec(),
             key: webpki::spki_for_anchor(anchor),
             key_sha256,
-            may_sign_lists: true,
+            may_sign_lists: anchors
+                .facts(anchor)
+                .is_none_or(|facts| facts.may_sign_lists),
         })
     }
 

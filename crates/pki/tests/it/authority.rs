@@ -24,7 +24,12 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn root(name: &str) -> Self {
-        let (params, key) = (Self::params(name), KeyPair::generate().unwrap());
+        Self::of(Self::params(name))
+    }
+
+    /// A root with these parameters.
+    pub(crate) fn of(params: CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         Self {
             der: certificate.der().clone(),

@@ -10,4 +10,5 @@ mod identities;
 mod openssl;
 mod pins;
 mod pkcs12;
+mod rules;
 mod weak;

@@ -9,13 +9,13 @@ use webpki::VerifiedPath;
 use x509_parser::prelude::X509Certificate;
 
 use super::error::{Seconds, VerifyError};
-use super::rules;
 use super::verified_chain::VerifiedChain;
 use crate::certificate::{Certificate, parse_x509};
+use crate::rules::{self, Role};
 use crate::trust_anchor::{AnchorFacts, TrustAnchors};
 
 /// Looks at each path that the library found, until one is good.
-pub(super) struct Inspection<'a> {
+pub(super) struct Candidates<'a> {
     leaf: &'a Certificate,
     leaf_x509: &'a X509Certificate<'a>,
     anchors: &'a TrustAnchors,
@@ -23,9 +23,9 @@ pub(super) struct Inspection<'a> {
     found: RefCell<Option<Result<VerifiedChain, VerifyError>>>,
 }
 
-// === impl Inspection ===
+// === impl Candidates ===
 
-impl<'a> Inspection<'a> {
+impl<'a> Candidates<'a> {
     pub(super) fn new(
         leaf: &'a Certificate,
         leaf_x509: &'a X509Certificate<'a>,
@@ -66,14 +66,19 @@ impl<'a> Inspection<'a> {
             return Err(VerifyError::Malformed("the root is not ours".to_owned()));
         };
         self.check_root(root)?;
-        check(self.leaf, self.leaf_x509, rules::Role::Server)?;
+        check(self.leaf, self.leaf_x509, Role::Server)?;
         let mut intermediates = Vec::new();
         for intermediate in path.intermediate_certificates() {
             let der = intermediate.der();
             let parsed = parse_x509(&der)?;
             let certificate = Certificate::of(&parsed);
-            check(&certificate, &parsed, rules::Role::Intermediate)?;
+            check(&certificate, &parsed, Role::Intermediate)?;
             intermediates.push(certificate);
+        }
+        // A root's own limit is one that the library does not know of.
+        let below = intermediates.iter().filter(|one| !one.is_self_issued());
+        if root.path_len.is_some_and(|most| below.count() > most) {
+            return Err(VerifyError::PathTooLong);
         }
         Ok(VerifiedChain::new(self.leaf, &intermediates, &root.on_path))
     }
@@ -92,7 +97,13 @@ impl<'a> Inspection<'a> {
                 not_before: Seconds(not_before),
                 now,
             }),
-            _ => Ok(()),
+            _ => match root.rule_broken {
+                None => Ok(()),
+                Some(rule) => Err(VerifyError::RuleBroken {
+                    subject: name(),
+                    rule,
+                }),
+            },
         }
     }
 }
@@ -100,7 +111,7 @@ impl<'a> Inspection<'a> {
 fn check(
     certificate: &Certificate,
     parsed: &X509Certificate<'_>,
-    role: rules::Role,
+    role: Role,
 ) -> Result<(), VerifyError> {
     let subject = || certificate.subject().to_owned();
     let key = certificate.key_algorithm();
