@@ -326,6 +326,15 @@ impl<'a> Outline<'a> {
     }
 }
 
+// === impl CrlRefused ===
+
+impl CrlRefused {
+    /// Whether the list is sound, but of others of its CA's certificates.
+    pub fn is_out_of_scope(&self) -> bool {
+        matches!(self, Self::OutOfScope(_))
+    }
+}
+
 // === impl CrlError ===
 
 impl CrlError {

@@ -32,6 +32,8 @@ const AGE_SECS_MAX: i64 = 24 * 60 * 60;
 pub struct Answer {
     /// What it says.
     pub standing: Standing,
+    /// When it was true.
+    pub this_update: Seconds,
     /// The second in which it stops to count.
     pub until: Seconds,
 }
@@ -132,7 +134,11 @@ fn judge(single: &Single<'_>, now: Seconds) -> Result<Answer, OcspError> {
         Status::Revoked(revoked) => Standing::Revoked(revoked),
         Status::Unknown => return Err(OcspError::Unknown),
     };
-    Ok(Answer { standing, until })
+    Ok(Answer {
+        standing,
+        this_update,
+        until,
+    })
 }
 
 impl From<BadDer> for OcspError {

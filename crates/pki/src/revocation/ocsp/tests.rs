@@ -84,6 +84,7 @@ fn an_answer_has_to_be_current() {
     let until = Seconds(to);
     let good = Ok(Answer {
         standing: Standing::Good,
+        this_update: Seconds(from),
         until,
     });
     assert_eq!(verify(&answer, link, at(to - 1)), good);
