@@ -1,0 +1,295 @@
+//! Keeps what was fetched until it ends, and fetches it once however many want it.
+//!
+//! **Invariant:** what is kept is bounded in number and bytes; what has ended is not given out;
+//! a fetch goes on when nobody waits for it any more, so that the next one finds its result.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookseal_domain::time::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::limits::{FAILURE_AGE_MAX, FETCH_TIME_MAX, FETCHES_MAX, REFRESH_AGE};
+
+/// What was fetched, or why not: the same for all who wait.
+pub(super) type Outcome<V> = Result<V, Arc<str>>;
+
+/// Keeps values of one kind. A clone is the same one.
+pub(super) struct Shelf<K, V>(Arc<Inner<K, V>>);
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) values_max: usize,
+    pub(super) bytes_max: usize,
+}
+
+/// A value that was fetched.
+pub(super) struct Fetched<V> {
+    pub(super) value: V,
+    /// When it was true, in seconds since the Unix epoch: an older one does not replace a newer.
+    pub(super) as_of_secs: i64,
+    pub(super) until: Timestamp,
+    pub(super) bytes: usize,
+}
+
+/// How long somebody waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) until: Instant,
+    /// A fetch that takes longer than this is not waited for any more.
+    pub(super) fetch_age_max: Duration,
+}
+
+/// A value that is there or on its way.
+pub(super) enum Pending<V> {
+    Here(Outcome<V>),
+    Coming(Flight<V>),
+}
+
+/// A fetch that is going on.
+pub(super) struct Flight<V> {
+    began: Instant,
+    landed: watch::Receiver<Option<Outcome<V>>>,
+}
+
+struct Inner<K, V> {
+    bounds: Bounds,
+    fetches: Arc<Semaphore>,
+    slots: Mutex<HashMap<K, Slot<V>>>,
+}
+
+/// What is known of one key.
+struct Slot<V> {
+    kept: Option<Kept<V>>,
+    failed: Option<(Arc<str>, Timestamp)>,
+    flight: Option<Flight<V>>,
+    used_at: Timestamp,
+}
+
+struct Kept<V> {
+    fetched: Fetched<V>,
+    refresh_at: Timestamp,
+}
+
+// === impl Shelf ===
+
+impl<K, V> Shelf<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(super) fn new(bounds: Bounds, fetches: Arc<Semaphore>) -> Self {
+        Self(Arc::new(Inner {
+            bounds,
+            fetches,
+            slots: Mutex::new(HashMap::new()),
+        }))
+    }
+
+    /// The value of `key`, or the fetch that will bring it. A value that is growing old is fetched
+    /// again without anybody waiting.
+    pub(super) fn obtain<F>(&self, key: &K, now: Timestamp, fetch: F) -> Pending<V>
+    where
+        F: Future<Output = Result<Fetched<V>, String>> + Send + 'static,
+    {
+        let mut slots = self.0.slots.lock();
+        let slot = slots.entry(key.clone()).or_insert_with(|| Slot::new(now));
+        slot.used_at = now;
+        let flying = slot.flying();
+        let failed = slot.failed.as_ref().filter(|(_, again_at)| now < *again_at);
+        let failed = failed.map(|(why, _)| Arc::clone(why));
+        let kept = slot.kept.as_ref().filter(|kept| now < kept.fetched.until);
+        match (kept, flying, failed) {
+            (Some(kept), None, None) if now >= kept.refresh_at => {
+                let value = kept.fetched.value.clone();
+                slot.flight = Some(self.fly(key.clone(), now, fetch));
+                Pending::Here(Ok(value))
+            }
+            (Some(kept), ..) => Pending::Here(Ok(kept.fetched.value.clone())),
+            (None, Some(flight), _) => Pending::Coming(flight),
+            (None, None, Some(why)) => Pending::Here(Err(why)),
+            (None, None, None) => {
+                let flight = self.fly(key.clone(), now, fetch);
+                slot.flight = Some(flight.clone());
+                Pending::Coming(flight)
+            }
+        }
+    }
+
+    fn fly<F>(&self, key: K, now: Timestamp, fetch: F) -> Flight<V>
+    where
+        F: Future<Output = Result<Fetched<V>, String>> + Send + 'static,
+    {
+        let (land, landed) = watch::channel(None);
+        let (inner, fetches) = (Arc::clone(&self.0), Arc::clone(&self.0.fetches));
+        tokio::spawn(async move {
+            let fetch = async {
+                let _permit = fetches.acquire_owned().await;
+                fetch.await
+            };
+            let outcome = timeout(FETCH_TIME_MAX, fetch).await.unwrap_or_else(|_| {
+                let secs = FETCH_TIME_MAX.as_secs();
+                Err(format!("it did not come within {secs} s"))
+            });
+            let outcome = inner.land(&key, now, outcome);
+            // Nobody may be waiting.
+            let _sent = land.send(Some(outcome));
+        });
+        Flight {
+            began: Instant::now(),
+            landed,
+        }
+    }
+}
+
+impl<K, V> Clone for Shelf<K, V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+// === impl Inner ===
+
+impl<K: Clone + Eq + Hash, V: Clone> Inner<K, V> {
+    fn land(&self, key: &K, now: Timestamp, outcome: Result<Fetched<V>, String>) -> Outcome<V> {
+        let mut slots = self.slots.lock();
+        let slot = slots.entry(key.clone()).or_insert_with(|| Slot::new(now));
+        slot.flight = None;
+        let landed = match outcome {
+            Ok(fetched) => {
+                slot.failed = None;
+                Ok(slot.keep(fetched, now))
+            }
+            Err(why) => {
+                let why = Arc::<str>::from(why);
+                slot.failed = Some((Arc::clone(&why), now.plus(FAILURE_AGE_MAX)));
+                Err(why)
+            }
+        };
+        make_room(&mut slots, self.bounds, key, now);
+        landed
+    }
+}
+
+/// Drops what has ended, then what was not used for longest, but not what has just come.
+fn make_room<K: Clone + Eq + Hash, V>(
+    slots: &mut HashMap<K, Slot<V>>,
+    bounds: Bounds,
+    newest: &K,
+    now: Timestamp,
+) {
+    let is_full = |slots: &HashMap<K, Slot<V>>| {
+        let bytes: usize = slots.values().map(Slot::bytes).sum();
+        slots.len() > bounds.values_max || bytes > bounds.bytes_max
+    };
+    if !is_full(slots) {
+        return;
+    }
+    slots.retain(|key, slot| key == newest || slot.is_of_use(now));
+    while is_full(slots) {
+        let others = slots.iter().filter(|(key, _)| *key != newest);
+        let Some(oldest) = others.min_by_key(|(_, slot)| slot.used_at) else {
+            return;
+        };
+        let oldest = oldest.0.clone();
+        slots.remove(&oldest);
+    }
+}
+
+// === impl Slot ===
+
+impl<V> Slot<V> {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            kept: None,
+            failed: None,
+            flight: None,
+            used_at: now,
+        }
+    }
+
+    /// The fetch that is going on. One that ended without a result has panicked.
+    fn flying(&self) -> Option<Flight<V>> {
+        let flight = self.flight.as_ref()?;
+        flight.landed.has_changed().is_ok().then(|| flight.clone())
+    }
+
+    fn bytes(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.fetched.bytes)
+    }
+
+    fn is_of_use(&self, now: Timestamp) -> bool {
+        self.flight.is_some()
+            || self
+                .failed
+                .as_ref()
+                .is_some_and(|(_, again_at)| now < *again_at)
+            || self
+                .kept
+                .as_ref()
+                .is_some_and(|kept| now < kept.fetched.until)
+    }
+}
+
+impl<V: Clone> Slot<V> {
+    /// Keeps what was fetched, unless what is here is newer: who stands between us and the CA may
+    /// send what the CA said before it revoked.
+    fn keep(&mut self, fetched: Fetched<V>, now: Timestamp) -> V {
+        let refresh_at = now.plus(REFRESH_AGE);
+        if let Some(kept) = &mut self.kept
+            && kept.fetched.as_of_secs > fetched.as_of_secs
+            && now < kept.fetched.until
+        {
+            kept.refresh_at = refresh_at;
+            return kept.fetched.value.clone();
+        }
+        let value = fetched.value.clone();
+        self.kept = Some(Kept {
+            fetched,
+            refresh_at,
+        });
+        value
+    }
+}
+
+// === impl Pending ===
+
+impl<V: Clone> Pending<V> {
+    /// Waits, but not for ever.
+    pub(super) async fn wait(self, patience: Patience) -> Outcome<V> {
+        let mut flight = match self {
+            Self::Here(outcome) => return outcome,
+            Self::Coming(flight) => flight,
+        };
+        let until = patience.until.min(flight.began + patience.fetch_age_max);
+        let landed = flight.landed.wait_for(Option::is_some);
+        match timeout_at(until, landed).await {
+            Ok(Ok(outcome)) => match &*outcome {
+                Some(outcome) => outcome.clone(),
+                None => Err("the fetch ended without a result".into()),
+            },
+            Ok(Err(_)) => Err("the fetch ended without a result".into()),
+            Err(_) => Err("it did not come in time".into()),
+        }
+    }
+}
+
+impl<V> Clone for Flight<V> {
+    fn clone(&self) -> Self {
+        Self {
+            began: self.began,
+            landed: self.landed.clone(),
+        }
+    }
+}
+
+/// What bounds the fetches of all shelves together.
+pub(super) fn fetches() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(FETCHES_MAX))
+}
