@@ -337,6 +337,51 @@ mod tests {
     }
 
     #[test]
+    fn an_organisations_values_open_only_in_their_place() {
+        let owner = |byte| KeyOwner::from(OrgId::from_stored([byte; 20]));
+        let wrapped = master(1).new_data_key(owner(1), 1).unwrap();
+        let key = master(1).data_key(owner(1), 1, &wrapped).unwrap();
+        assert!(master(1).data_key(owner(2), 1, &wrapped).is_err());
+        assert!(master(1).data_key(owner(1), 2, &wrapped).is_err());
+        assert!(master(2).data_key(owner(1), 1, &wrapped).is_err());
+        let (name, longer) = (Name::parse("a").unwrap(), Name::parse("ab").unwrap());
+        let place = |kind, name, version| Place::TransportItem {
+            kind,
+            name,
+            version,
+        };
+        let sealed = key
+            .seal(place(ItemKind::Policy, &name, 1), b"hush")
+            .unwrap();
+        for (kind, name, version, opens) in [
+            (ItemKind::Policy, &name, 1, true),
+            (ItemKind::AnchorSet, &name, 1, false),
+            (ItemKind::Policy, &longer, 1, false),
+            (ItemKind::Policy, &name, 2, false),
+        ] {
+            let opened = key.open(place(kind, name, version), &sealed.bytes);
+            assert_eq!(opened.is_ok(), opens, "{kind:?} {name} {version}");
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_by_earlier_versions_opens() {
+        // Field, slice, application, message, attempt, key version.
+        let app = AppId::from_raw(7);
+        let slice = Slice::of(app).as_i64();
+        let place = Place::AttemptFacts {
+            message: 8,
+            attempt: 9,
+        };
+        let bytes = |numbers: [i64; 6]| numbers.map(i64::to_be_bytes).as_flattened().to_vec();
+        assert_eq!(
+            new_key(1, 3).place_data(place),
+            bytes([2, slice, 7, 8, 9, 3])
+        );
+        assert_eq!(wrapping_data(app.into(), 3), bytes([5, slice, 7, 0, 0, 3]));
+    }
+
+    #[test]
     fn altered_or_short_values_do_not_open() {
         let key = new_key(1, 1);
         let place = Place::MessagePayload { message: 1 };

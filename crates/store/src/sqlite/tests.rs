@@ -117,6 +117,34 @@ fn claims_use_the_index_made_for_them() {
 }
 
 #[test]
+fn what_depends_on_a_root_or_a_certificate_is_found_by_index() {
+    let connection = schema();
+    let first = |sql| plan(&connection, sql).remove(0);
+    let [anchor, up, down, numbers] = handshake_users::STATEMENTS;
+    assert_eq!(
+        first(anchor),
+        "SEARCH endpoint_handshake USING COVERING INDEX endpoint_handshake_anchor \
+         (org=? AND anchor=?)"
+    );
+    let page = "SEARCH endpoint_handshake USING INDEX endpoint_handshake_identity \
+        (org=? AND identity=? AND ep>? AND ep<?)";
+    assert_eq!([up, down].map(first), [page, page]);
+    assert_eq!(
+        first(numbers),
+        "SEARCH endpoint_handshake USING COVERING INDEX endpoint_handshake_identity \
+         (org=? AND identity=?)"
+    );
+    let naming = transport_items::STATEMENTS.map(|sql| plan(&connection, sql).join("\n"));
+    for index in ["policy", "anchors", "identity"] {
+        let index = format!("COVERING INDEX endpoint_transport_{index} (org=?");
+        assert!(naming.iter().any(|plan| plan.contains(&index)), "{index}");
+    }
+    let application = endpoints::STATEMENTS.map(first);
+    let by_id = "SEARCH e USING INDEX endpoint_by_id (id=?)";
+    assert!(application.contains(&by_id.to_owned()), "{application:?}");
+}
+
+#[test]
 fn every_hot_table_has_the_slice_in_its_key() {
     let connection = schema();
     let keyed = "SELECT name FROM pragma_table_info(?1) WHERE pk > 0";

@@ -29,6 +29,12 @@ macro_rules! conformance {
                 forgets_payloads_of_a_long_history, forgets_payloads_after_a_full_batch,
                 forgets_unfinished_deliveries,
                 late_results_leave_nothing;
+            transport: keeps_policies, bounds_policies, keeps_anchor_sets, keeps_identities,
+                keeps_organisations_apart, keeps_what_is_named, an_endpoint_says_its_own,
+                refuses_what_is_stale, forgets_with_the_endpoint, finds_endpoints;
+            handshakes: keeps_the_newest, keeps_many_at_once, ignores_what_is_gone,
+                moves_pins_on, moves_certificates_on, counts_users_of_roots,
+                knows_users_of_identities;
             model: behaves_like_the_model;
         }
     };

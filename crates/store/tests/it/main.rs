@@ -12,11 +12,13 @@ mod conformance;
 mod deliveries;
 mod endpoints;
 mod event_types;
+mod handshakes;
 mod history;
 mod model;
 mod publish;
 mod retention;
 mod scene;
 mod sqlite;
+mod transport;
 
 conformance::conformance!(sqlite);

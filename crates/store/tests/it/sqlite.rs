@@ -1,5 +1,7 @@
 //! What the SQLite back end must do besides: survive, hide, refuse.
 
+mod transport;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
