@@ -6,5 +6,7 @@ mod client;
 mod hostile;
 mod http1;
 mod http2;
+mod receivers;
+mod refused;
 mod server;
 mod tls;

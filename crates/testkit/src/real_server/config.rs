@@ -74,9 +74,12 @@ fn stunnel(files: &Files, versions: Versions, backend: SocketAddr) -> String {
 
 fn hitch(files: &Files, versions: Versions, backend: SocketAddr) -> String {
     let (both, clients) = (path(&files.both), path(&files.clients));
+    // Without a certificate of its own, a frontend's versions are ignored.
     let frontends = versions.map(|(address, version)| {
         format!(
-            "frontend = {{\n  host = \"{}\"\n  port = \"{}\"\n  tls-protos = {version}\n}}\n",
+            "frontend = {{\n  host = \"{}\"\n  port = \"{}\"\n  pem-file = \"{both}\"\n  \
+             tls-protos = {version}\n  client-verify = required\n  \
+             client-verify-ca = \"{clients}\"\n}}\n",
             address.ip(),
             address.port(),
         )
@@ -88,8 +91,7 @@ fn hitch(files: &Files, versions: Versions, backend: SocketAddr) -> String {
         ""
     };
     format!(
-        "{user}{}backend = \"[{}]:{}\"\npem-file = \"{both}\"\nclient-verify = required\n\
-         client-verify-ca = \"{clients}\"\nworkers = 1\ndaemon = off\n",
+        "{user}{}backend = \"[{}]:{}\"\nworkers = 1\ndaemon = off\n",
         frontends.concat(),
         backend.ip(),
         backend.port(),

@@ -52,12 +52,22 @@ def start(version, chain, key, clients):
     sys.exit("gnutls-serv does not listen")
 
 
-def relay(listener, port):
+def accept(listener, port):
     while True:
         outside, _ = listener.accept()
         inside = socket.create_connection(("127.0.0.1", port))
-        threading.Thread(target=pump, args=(outside, inside)).start()
-        threading.Thread(target=pump, args=(inside, outside)).start()
+        threading.Thread(target=relay, args=(outside, inside)).start()
+
+
+def relay(outside, inside):
+    answering = threading.Thread(target=pump, args=(inside, outside))
+    answering.start()
+    pump(outside, inside)
+    # What the server says last still goes out. If it left something unread, so do we, and the
+    # connection is reset as it would be without us.
+    answering.join()
+    outside.close()
+    inside.close()
 
 
 def pump(source, sink):
@@ -66,16 +76,12 @@ def pump(source, sink):
             sink.sendall(part)
         sink.shutdown(socket.SHUT_WR)
     except OSError:
-        # Broken on one side is broken on the other.
-        for end in (source, sink):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        source.close()
-        sink.close()
+        pass
 
 
 listeners = [listen(), listen()]
 leave_the_network()
 for listener, version in zip(listeners, ["TLS1.2", "TLS1.3"]):
     arguments = (listener, start(version, *sys.argv[1:4]))
-    threading.Thread(target=relay, args=arguments).start()
+    threading.Thread(target=accept, args=arguments).start()
 print("READY", *[listener.getsockname()[1] for listener in listeners], flush=True)
