@@ -272,3 +272,115 @@ pub(crate) async fn write(shared: &Shared) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use hookseal_domain::id::{AppId, OrgId};
+    use hookseal_domain::transport::failure::TlsFailure;
+    use hookseal_domain::transport::handshake::{
+        ClientCertificate, Failed, PinVerdict, RevocationFinding,
+    };
+
+    use super::*;
+
+    fn seen(endpoint: i64, at_secs: i64, failure: Option<TlsFailure>) -> SeenHandshake {
+        SeenHandshake {
+            org: OrgId::parse("org_23rb8YdGqMT0qIzpgGwdXfHirMu").unwrap(),
+            app: AppId::from_raw(1),
+            endpoint: EndpointId::from_raw(endpoint),
+            report: HandshakeReport {
+                at: Timestamp::from_millis(at_secs * 1000),
+                duration_ms: 1,
+                failure: failure.map(|failure| Failed {
+                    failure,
+                    reason: "because".to_owned(),
+                }),
+                remote_ip: None,
+                proxy: None,
+                tls: None,
+                observed: Vec::new(),
+                verified: Vec::new(),
+                pins: PinVerdict::default(),
+                client: ClientCertificate::default(),
+                revocation: RevocationFinding::default(),
+            },
+        }
+    }
+
+    /// When each of what is to be written was, oldest first.
+    fn unwritten(handshakes: &Handshakes) -> Vec<i64> {
+        let all = handshakes.take_unwritten();
+        let mut at: Vec<_> = all.iter().map(|seen| seen.report.at.as_secs()).collect();
+        at.sort_unstable();
+        at
+    }
+
+    #[test]
+    fn what_stays_the_same_is_written_every_five_minutes() {
+        let handshakes = Handshakes::default();
+        for at in [0, 1, 299] {
+            handshakes.saw(seen(1, at, None));
+        }
+        assert_eq!(unwritten(&handshakes), [0]);
+        handshakes.saw(seen(1, 300, None));
+        handshakes.saw(seen(1, 301, None));
+        handshakes.saw(seen(1, 302, Some(TlsFailure::PeerExpired)));
+        handshakes.saw(seen(1, 303, None));
+        // The latest good one, and the failure between.
+        assert_eq!(unwritten(&handshakes), [302, 303]);
+    }
+
+    #[test]
+    fn an_endpoint_never_waits_with_more_than_a_few() {
+        let handshakes = Handshakes::default();
+        for (at, failure) in (0..).zip(TlsFailure::ALL) {
+            handshakes.saw(seen(1, at, Some(*failure)));
+        }
+        assert_eq!(unwritten(&handshakes).len(), UNWRITTEN_PER_ENDPOINT_MAX);
+    }
+
+    #[test]
+    fn what_was_refused_comes_back_unless_there_is_newer() {
+        let handshakes = Handshakes::default();
+        handshakes.saw(seen(1, 0, None));
+        handshakes.saw(seen(2, 0, None));
+        let refused = handshakes.take_unwritten();
+        handshakes.saw(seen(2, 1, Some(TlsFailure::PeerExpired)));
+        handshakes.saw(seen(2, 2, None));
+        handshakes.put_back(refused);
+        assert_eq!(unwritten(&handshakes), [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_endpoint_that_was_quiet_for_longest_is_forgotten() {
+        let handshakes = Handshakes::default();
+        let max = i64::try_from(ENDPOINTS_MAX).unwrap();
+        for endpoint in 0..max {
+            handshakes.saw(seen(endpoint, 0, None));
+        }
+        handshakes.saw(seen(0, 1, None));
+        handshakes.saw(seen(max, 1, None));
+        let known: Vec<_> = handshakes
+            .expiries()
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        assert_eq!(known.len(), ENDPOINTS_MAX);
+        assert!(known.contains(&EndpointId::from_raw(0)));
+        assert!(!known.contains(&EndpointId::from_raw(1)));
+        handshakes.forget(EndpointId::from_raw(0));
+        assert_eq!(handshakes.expiries().len(), ENDPOINTS_MAX - 1);
+    }
+
+    #[test]
+    fn results_are_news_when_they_change() {
+        let handshakes = Handshakes::default();
+        let news = |failure| handshakes.known.lock().take(&seen(1, 0, failure));
+        assert_eq!(news(None), News::First);
+        assert_eq!(news(None), News::Same);
+        assert_eq!(news(Some(TlsFailure::PeerExpired)), News::Failed);
+        assert_eq!(news(Some(TlsFailure::PeerExpired)), News::Same);
+        assert_eq!(news(Some(TlsFailure::PeerRevoked)), News::Failed);
+        assert_eq!(news(None), News::Mended);
+    }
+}

@@ -24,6 +24,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             shared.look_for_backlogs();
         }
         shared.egress.sweep();
+        shared.routes.relearn(&*shared.store).await;
         shared.lanes.sweep(shared.clock.now());
         shared.breakers.sweep(&shared.lanes);
         shared

@@ -346,10 +346,15 @@ impl Drop for Place {
 mod tests {
     use std::time::Duration;
 
+    use bytes::Bytes;
+
     use hookseal_domain::delivery::retry::RetrySchedule;
+    use hookseal_domain::id::MessageId;
+    use hookseal_domain::transport::failure::TlsFailure;
     use hookseal_store::retention::RetentionPolicy;
 
     use crate::config::SvixHeaders;
+    use crate::lane::Onward;
 
     use super::*;
 
@@ -500,5 +505,79 @@ mod tests {
         assert_eq!(after(Outcome::Retry), 2, "an answer is a sign of life");
         assert_eq!([after(Outcome::Accepted), after(Outcome::Accepted)], [3, 4]);
         assert_eq!(after(Outcome::Accepted), 4);
+    }
+
+    fn ended(lanes: &Lanes, lane: &Lane, turn: Turn, verdict: Verdict) -> Option<Change> {
+        let leaving = Leaving {
+            job_bytes: 0,
+            turn,
+            verdict,
+            outcome: Some(Outcome::NotTrusted),
+            at: NOW,
+        };
+        lanes.leave(lane, &leaving)
+    }
+
+    #[test]
+    fn a_lane_that_is_paused_gives_up_what_waits() {
+        let lanes = lanes(10, 1 << 20);
+        let lane = lane_of(&lanes, EP);
+        let places: Vec<_> = (0..6).map(|_| lanes.reserve(APP, EP, 0, &Still)).collect();
+        for place in places {
+            let mut place = place.unwrap();
+            place.taken = true;
+            let key = DeliveryKey {
+                message: MessageId::from_raw(1),
+                endpoint: EP,
+            };
+            let mut state = lane.state.lock();
+            state.queue.push_back(Job::first(key, Bytes::new()));
+            state.running = 3;
+        }
+        let mut turns = Vec::new();
+        for _ in 0..3 {
+            turns.push(lane.next_job(&Still).unwrap().1);
+        }
+        let failed = Verdict::TlsFailed(TlsFailure::PeerExpired);
+        let mut last = None;
+        for turn in turns {
+            assert!(last.is_none());
+            last = ended(&lanes, &lane, turn, failed);
+        }
+        let Some(Change::Paused { waiting, anew, .. }) = last else {
+            panic!("not paused");
+        };
+        assert_eq!((waiting.len(), anew), (3, true));
+        assert_eq!(lanes.bytes(), 0, "no memory is taken from others");
+        assert_eq!(lane.onward(&Still), Onward::Stop);
+        assert!(lanes.reserve(APP, EP, 0, &Still).is_none());
+        assert!(lanes.begin_pull(&lane, &Still).is_none());
+        lane.reset_breaker();
+        assert!(lanes.begin_pull(&lane, &Still).is_some());
+    }
+
+    #[test]
+    fn after_a_pause_a_single_row_is_read() {
+        let lanes = lanes(10, 1 << 20);
+        let lane = lane_of(&lanes, EP);
+        {
+            let mut state = lane.state.lock();
+            state.backlog = true;
+            let rule = BreakerRule {
+                probe_interval: Duration::ZERO,
+            };
+            for _ in 0..3 {
+                let turn = state.breaker.open_turn().unwrap();
+                let failed = Verdict::TlsFailed(TlsFailure::PeerExpired);
+                state.breaker = state.breaker.ended(turn, failed, rule, NOW);
+            }
+        }
+        let rows = |lane| lanes.begin_pull(lane, &Still).map(|(rows, _)| rows);
+        assert_eq!(rows(&lane), Some(1));
+        lanes.end_pull(&lane, true);
+        let place = lanes.reserve(APP, OTHER, 0, &Still);
+        assert!(place.is_some());
+        lane.state.lock().places = 1;
+        assert_eq!(rows(&lane), None, "it has what it tries");
     }
 }

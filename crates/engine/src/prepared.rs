@@ -99,6 +99,11 @@ impl Prepared {
         same_transport && self.destination.generation == other.destination.generation
     }
 
+    /// Whether its policy can't be applied for exactly this reason.
+    pub(crate) fn is_unusable_by(&self, error: &TransportError) -> bool {
+        matches!(&self.transport, Err(Unusable::Policy(own)) if own == error)
+    }
+
     /// The headers of one attempt, signed with every key that is valid at `now`.
     pub(crate) fn sign(
         &self,

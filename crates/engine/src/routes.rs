@@ -12,7 +12,7 @@ use tracing::{error, warn};
 use hookseal_domain::endpoint::Destination;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::transport::book::TransportBook;
-use hookseal_egress::Egress;
+use hookseal_egress::{Egress, TransportError};
 use hookseal_store::Store;
 use hookseal_store::config::Routing;
 use hookseal_store::error::StoreError;
@@ -25,6 +25,8 @@ use crate::transports::Transports;
 
 /// Most applications that are kept in mind; beyond it all are forgotten and learned again.
 const APPLICATIONS_MAX: usize = 20_000;
+/// Forgotten applications that are learned again in one go, though nobody asks for them.
+const RELEARN_MAX: usize = 100;
 /// Most organisations whose books are kept in mind; most are empty.
 const BOOKS_MAX: usize = 5_000;
 
@@ -129,6 +131,21 @@ impl Routes {
         Ok(Some(self.keep(generation, routing, book, None)))
     }
 
+    /// Learns some of what was forgotten and not asked for since, so that nothing stays open, or is
+    /// exported as a metric, of endpoints that are gone. To be called every few seconds.
+    pub(crate) async fn relearn(&self, store: &dyn Store) {
+        let former: Vec<AppId> = {
+            let known = self.known.lock();
+            known.former.keys().take(RELEARN_MAX).copied().collect()
+        };
+        for app in former {
+            if let Err(error) = self.get(store, app).await {
+                error!(error = %error, "Could not read how to deliver to an application");
+                return;
+            }
+        }
+    }
+
     /// Whether this is still how its endpoint is sent to, as far as is known.
     pub(crate) fn is_current(&self, app: AppId, prepared: &Prepared) -> bool {
         let known = self.known.lock();
@@ -184,7 +201,14 @@ impl Routes {
         name: Option<(OrgId, AppRef)>,
     ) -> Arc<AppRoutes> {
         let lasting = book.is_ok();
-        let prepare = |to: &Arc<Destination>| Arc::new(self.prepare(&routing, to, &book));
+        let former = {
+            let known = self.known.lock();
+            known.former.get(&routing.application.id).cloned()
+        };
+        let prepare = |to: &Arc<Destination>| {
+            let was = former.as_ref().and_then(|former| former.endpoint(to.id));
+            Arc::new(self.prepare(&routing, to, &book, was))
+        };
         let routes = Arc::new(AppRoutes {
             prepared: routing.destinations.iter().map(prepare).collect(),
             routing: Arc::new(routing),
@@ -200,18 +224,22 @@ impl Routes {
         routes
     }
 
-    fn prepare(&self, routing: &Routing, to: &Arc<Destination>, book: &Book) -> Prepared {
+    fn prepare(
+        &self,
+        routing: &Routing,
+        to: &Arc<Destination>,
+        book: &Book,
+        was: Option<&Arc<Prepared>>,
+    ) -> Prepared {
         let transport = match book {
             Err(unusable) => Err(unusable.clone()),
             Ok(book) => {
                 let defaults = self.egress.defaults();
                 let resolved = book.resolve(&to.transport, &to.url, &defaults);
                 self.transports.of(to.id, resolved).map_err(|error| {
-                    warn!(
-                        endpoint.id = %to.id,
-                        failure = error.failure.as_str(),
-                        "Nothing is sent to endpoint {}: {}", to.id, error.reason
-                    );
+                    if !was.is_some_and(|was| was.is_unusable_by(&error)) {
+                        say_unusable(to.id, &error);
+                    }
                     Unusable::Policy(error)
                 })
             }
@@ -271,4 +299,12 @@ impl Known {
         let kept = self.by_id.entry(id).or_insert(routes);
         (Arc::clone(kept), self.former.remove(&id))
     }
+}
+
+fn say_unusable(endpoint: EndpointId, error: &TransportError) {
+    warn!(
+        endpoint.id = %endpoint,
+        failure = error.failure.as_str(),
+        "No delivery to endpoint {endpoint} is possible: {}", error.reason
+    );
 }
