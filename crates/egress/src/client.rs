@@ -21,8 +21,10 @@ use crate::error::ExchangeError;
 use crate::exchange::{DeliveryRequest, Exchanged, Progress, Stage};
 use crate::limits::OPENING_WAIT_MAX;
 use crate::open::Opener;
+use crate::operator_identity::OperatorIdentityStatus;
 use crate::pool::{Admission, Key, Pool, PoolLimits};
 use crate::resolve::Names;
+use crate::revocation::Revocation;
 use crate::target::{Route, Target};
 use crate::transport::{Transport, TransportError, Workshop};
 
@@ -51,12 +53,15 @@ impl Egress {
             total_max: config.idle_max,
             idle_timeout: config.idle_timeout,
         };
+        let names = Arc::new(Names::new(config.resolver));
+        let address_policy = config.address_policy;
         Ok(Self(Arc::new(Inner {
             workshop,
             opener: Opener {
-                address_policy: config.address_policy,
+                revocation: Revocation::new(Arc::clone(&names), address_policy.clone()),
+                address_policy,
                 connect_timeout: config.connect_timeout,
-                names: Names::new(config.resolver),
+                names,
                 clock: Arc::clone(&clock),
             },
             pool: Arc::new(Pool::new(limits)),
@@ -86,6 +91,7 @@ impl Egress {
             endpoint: request.endpoint,
             generation: request.generation,
             transport: request.transport.id(),
+            identity_epoch: request.transport.identity_epoch(),
         };
         let deadline = began + request.timeout;
         let mut progress = Progress::new(request.timeout);
@@ -115,9 +121,17 @@ impl Egress {
     }
 
     /// Closes connections that were unused for too long or that the peer has closed. To be called
-    /// every few seconds.
+    /// every few seconds, on a thread that may read small files: the operator's identities are
+    /// followed here too.
     pub fn sweep(&self) {
-        self.0.pool.sweep((self.0.clock)());
+        let now = (self.0.clock)();
+        self.0.pool.sweep(now);
+        self.0.workshop.identities().poll(now);
+    }
+
+    /// How the client identities of the operator's are.
+    pub fn operator_identities(&self) -> Vec<OperatorIdentityStatus> {
+        self.0.workshop.identities().statuses()
     }
 
     /// Closes all unused connections and keeps none from now on. Attempts that are being made go
@@ -168,7 +182,7 @@ impl Inner {
     ) -> Result<(), ExchangeError> {
         let mut refused: Vec<CertificateSha256> = Vec::new();
         loop {
-            *progress = Progress::new(request.timeout);
+            progress.restart();
             let result = self
                 .send_on_new(key, route, request.clone(), &refused, progress)
                 .await;

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use hookseal_domain::address_policy::AddressPolicy;
+use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::TlsVersion;
 use hookseal_pki::trust_anchor::TrustAnchorError;
 
+use crate::operator_identity::{OperatorIdentity, OperatorIdentityError};
+use crate::pkcs11::{TokenConfig, UnusableToken};
+use crate::proxy::Proxy;
 use crate::resolve::Resolver;
 
 /// What the operator decides about going out.
@@ -30,6 +34,14 @@ pub struct EgressConfig {
     pub connect_timeout: Duration,
     /// Who turns names into addresses.
     pub resolver: Resolver,
+    /// The proxies that policies may choose.
+    pub proxies: Vec<Proxy>,
+    /// The name of the one that is gone through where no policy chooses.
+    pub proxy: Option<Name>,
+    /// The client identities that policies may choose.
+    pub identities: Vec<OperatorIdentity>,
+    /// The PKCS#11 token with keys of theirs.
+    pub token: Option<TokenConfig>,
 }
 
 /// Whether the public roots are trusted.
@@ -51,6 +63,15 @@ pub enum EgressConfigError {
     /// Nothing would be trusted.
     #[error("no trust anchors: neither the public roots nor egress.extra_roots are in use")]
     NoRoots,
+    /// The default proxy is none of the configured ones.
+    #[error("there is no proxy {0} in egress.proxies")]
+    NoSuchProxy(Name),
+    /// The PKCS#11 token is not usable.
+    #[error("egress.pkcs11_module: {0}")]
+    Token(#[from] UnusableToken),
+    /// A client identity is not usable.
+    #[error("egress.identities: {0}")]
+    Identity(#[from] OperatorIdentityError),
     /// The TLS library refuses the protocol versions or algorithms.
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -70,6 +91,10 @@ impl Default for EgressConfig {
             idle_max: 4096,
             connect_timeout: Duration::from_secs(5),
             resolver: Resolver::System,
+            proxies: Vec::new(),
+            proxy: None,
+            identities: Vec::new(),
+            token: None,
         }
     }
 }

@@ -8,10 +8,12 @@ use hookseal_domain::address_policy::EgressDenied;
 use hookseal_domain::delivery::outcome::FailureKind;
 use hookseal_domain::limits::RESPONSE_HEAD_BYTES_MAX;
 use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::handshake::Failed;
 use hookseal_domain::transport::name::Name;
 use rustls::AlertDescription;
 
 use crate::connect::ConnectError;
+use crate::proxy::ProxyError;
 use crate::resolve::ResolveError;
 use crate::stream::Signs;
 use crate::target::BadTarget;
@@ -31,7 +33,11 @@ pub(crate) enum ExchangeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("{}", .0.reason)]
+    Revocation(Failed),
     #[error("no certificate of the client identity {0} is valid now; nothing was sent")]
     NoValidCertificate(Name),
     #[error("the server ended the TLS session: it sent the alert {}", alert_name(*.0))]
@@ -116,7 +122,9 @@ impl ExchangeError {
     /// What it means for TLS, if it has to do with it.
     pub(crate) fn tls_failure(&self) -> Option<TlsFailure> {
         match self {
+            Self::Proxy(error) => error.tls_failure(),
             Self::Tls(error) => error.failure(),
+            Self::Revocation(failed) => Some(failed.failure),
             Self::NoValidCertificate(_) => Some(TlsFailure::IdentityUnusable),
             Self::TlsAlert(alert) => Some(of_alert(*alert)),
             Self::TlsBroken(error) => Some(of_library(error)),
@@ -143,8 +151,9 @@ impl ExchangeError {
             Self::Target(BadTarget::Uri) | Self::Request(_) => FailureKind::Internal,
             Self::Tls(TlsError::Unverified) | Self::NoValidCertificate(_) => FailureKind::Internal,
             Self::Blocked(_) => FailureKind::Blocked,
-            Self::Tls(TlsError::NotTrusted(_)) => FailureKind::NotTrusted,
+            Self::Tls(TlsError::NotTrusted(_)) | Self::Revocation(_) => FailureKind::NotTrusted,
             Self::Connect(_)
+            | Self::Proxy(_)
             | Self::Closed(_)
             | Self::Truncated(_)
             | Self::Broken(_)

@@ -16,10 +16,12 @@ use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::handshake::{Failed, HandshakeReport};
+use hookseal_domain::transport::name::Name;
 use hookseal_pki::certificate::CertificateSha256;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Version};
 use http_body_util::Full;
+use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
 use crate::connection::{Answer, AnswerHead, ClientSide, RequestBody, Rest, Session};
@@ -75,6 +77,7 @@ pub struct Exchanged {
 /// What is known so far; outlives an attempt that the deadline cuts off.
 pub(crate) struct Progress {
     timeout: Duration,
+    deadline: Instant,
     pub(crate) stage: Stage,
     /// The connection that is used.
     pub(crate) session: Option<Session>,
@@ -82,6 +85,8 @@ pub(crate) struct Progress {
     pub(crate) facts: ConnectionFacts,
     /// What the handshake showed, where this attempt made one.
     pub(crate) handshake: Option<HandshakeReport>,
+    /// The proxy that is gone through.
+    pub(crate) proxy: Option<Name>,
     /// The certificate of ours that the connection presented.
     pub(crate) presented: Option<CertificateSha256>,
     pub(crate) answer: Answer,
@@ -94,6 +99,7 @@ pub(crate) enum Stage {
     Resolving,
     Connecting,
     Handshaking,
+    LookingUpRevocation,
     Exchanging,
 }
 
@@ -159,12 +165,28 @@ impl fmt::Debug for Exchanged {
 
 impl Progress {
     pub(crate) fn new(timeout: Duration) -> Self {
+        Self::until(timeout, Instant::now() + timeout)
+    }
+
+    /// From the beginning, with the time that is left.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::until(self.timeout, self.deadline);
+    }
+
+    /// The time that is left.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    fn until(timeout: Duration, deadline: Instant) -> Self {
         Self {
             timeout,
+            deadline,
             stage: Stage::Waiting,
             session: None,
             facts: ConnectionFacts::default(),
             handshake: None,
+            proxy: None,
             presented: None,
             answer: Answer::default(),
         }
@@ -269,6 +291,7 @@ impl Progress {
                 duration_ms: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
                 failure: failed,
                 remote_ip: self.facts.remote_ip,
+                proxy: self.proxy.take(),
                 ..HandshakeReport::default()
             }),
             None => None,
@@ -306,6 +329,7 @@ impl fmt::Display for Stage {
             Self::Resolving => "while the name was being resolved",
             Self::Connecting => "while connecting",
             Self::Handshaking => "during the TLS handshake",
+            Self::LookingUpRevocation => "while revocation was being looked up",
             Self::Exchanging => "while waiting for the answer",
         })
     }

@@ -20,14 +20,22 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::time::Instant;
 
 use crate::limits::FALLBACK_MEMORY;
+use crate::operator_identity::WatchedIdentity;
 use crate::presentable::{Presentable, PresentableError};
 
 /// Our certificates for one transport.
 pub(crate) struct ClientCertificates {
     name: Name,
-    /// Preferred first.
-    certificates: Vec<Arc<Presentable>>,
+    source: Source,
     fallback: Mutex<Option<Fallback>>,
+}
+
+/// Whose certificates they are; preferred first.
+enum Source {
+    /// The organisation's, as of one version.
+    Own(Arc<[Arc<Presentable>]>),
+    /// One of the operator's, which follows its files.
+    Operator(Arc<WatchedIdentity>),
 }
 
 /// A receiver refused a certificate and took an older one.
@@ -89,9 +97,26 @@ impl ClientCertificates {
         }
         Ok(Self {
             name: identity.name.clone(),
-            certificates,
+            source: Source::Own(certificates.into()),
             fallback: Mutex::new(None),
         })
+    }
+
+    /// Those of an identity of the operator's, whatever they are when one is needed.
+    pub(crate) fn of_operator(identity: &Arc<WatchedIdentity>) -> Self {
+        Self {
+            name: identity.name().clone(),
+            source: Source::Operator(Arc::clone(identity)),
+            fallback: Mutex::new(None),
+        }
+    }
+
+    /// Changes with each change of the certificates, where they may change.
+    pub(crate) fn epoch(&self) -> u64 {
+        match &self.source {
+            Source::Own(_) => 0,
+            Source::Operator(identity) => identity.in_use().epoch,
+        }
     }
 
     /// The identity's name.
@@ -99,16 +124,19 @@ impl ClientCertificates {
         &self.name
     }
 
-    /// Whether there is a certificate that may be presented now.
-    pub(crate) fn any_valid_at(&self, now: Timestamp) -> bool {
-        self.certificates.iter().any(|one| one.is_valid_at(now))
-    }
-
-    /// Whether there is one besides these.
+    /// Whether there is a certificate besides these that may be presented now.
     pub(crate) fn has_others(&self, refused: &[CertificateSha256], now: Timestamp) -> bool {
-        self.certificates
+        let certificates = self.certificates();
+        certificates
             .iter()
             .any(|one| one.is_valid_at(now) && !refused.contains(&one.sha256()))
+    }
+
+    fn certificates(&self) -> Arc<[Arc<Presentable>]> {
+        match &self.source {
+            Source::Own(certificates) => Arc::clone(certificates),
+            Source::Operator(identity) => Arc::clone(&identity.in_use().presentable),
+        }
     }
 
     /// For a connection to `receiver`, which refused these certificates in the same attempt.
@@ -120,7 +148,8 @@ impl ClientCertificates {
     ) -> Presenter {
         let usable =
             |one: &&Arc<Presentable>| one.is_valid_at(now) && !refused.contains(&one.sha256());
-        let mut candidates: Vec<_> = self.certificates.iter().filter(usable).cloned().collect();
+        let certificates = self.certificates();
+        let mut candidates: Vec<_> = certificates.iter().filter(usable).cloned().collect();
         let known = self.known_to_work(receiver);
         let place = known.and_then(|known| candidates.iter().position(|c| c.sha256() == known));
         if let Some(place) = place

@@ -12,6 +12,7 @@ use hookseal_domain::address_policy::{AddressPolicy, ScreenedAddr};
 use hookseal_domain::endpoint::url::Scheme;
 use hookseal_domain::time::Timestamp;
 use hookseal_pki::certificate::CertificateSha256;
+use hookseal_pki::chain::ObservedChain;
 use tokio::time::Instant;
 
 use crate::client::Clock;
@@ -21,9 +22,10 @@ use crate::error::{Blocked, ExchangeError};
 use crate::exchange::{Progress, Stage};
 use crate::identity::Presenter;
 use crate::resolve::Names;
+use crate::revocation::{Question, Revocation, Verdict};
 use crate::stream::Carrier;
 use crate::target::{Route, RouteHost};
-use crate::tls::{ALPN_HTTP2, Handshake, Shaken};
+use crate::tls::{ALPN_HTTP2, Handshake, Shaken, TlsError};
 use crate::transport::Transport;
 use crate::verifier::Conduct;
 use crate::wire::Wire;
@@ -32,7 +34,8 @@ use crate::wire::Wire;
 pub(crate) struct Opener {
     pub(crate) address_policy: AddressPolicy,
     pub(crate) connect_timeout: Duration,
-    pub(crate) names: Names,
+    pub(crate) names: Arc<Names>,
+    pub(crate) revocation: Revocation,
     pub(crate) clock: Clock,
 }
 
@@ -65,6 +68,16 @@ impl Opener {
         let presented = handshake.presenter().presented();
         progress.presented = presented.as_ref().map(|one| one.sha256());
         let shaken = shaken?;
+        progress.stage = Stage::LookingUpRevocation;
+        // Half of the time is left for the request.
+        let within = progress.time_left() / 2;
+        let known = self.look_up_revocation(transport, &shaken, within).await?;
+        if let Some(report) = &mut progress.handshake {
+            report.revocation = known.finding;
+        }
+        if let Some(failed) = known.failure {
+            return Err(ExchangeError::Revocation(failed));
+        }
         let client = match progress.presented {
             Some(certificate) => ClientSide::Presented(certificate),
             None if handshake.presenter().was_asked() => ClientSide::NotPresented,
@@ -76,16 +89,21 @@ impl Opener {
             .await
     }
 
-    /// A TCP connection to an address that the policy allows.
+    /// A TCP connection to an address that the policy allows, directly or through a proxy.
     pub(crate) async fn reach(
         &self,
         route: &Route,
         transport: &Transport,
         progress: &mut Progress,
     ) -> Result<Wire, ExchangeError> {
+        progress.proxy = transport.proxy_name();
         let addresses = self.addresses(route, progress).await?;
         progress.stage = Stage::Connecting;
-        let (tcp, peer) = connect::connect(&addresses, self.connect_timeout).await?;
+        let within = self.connect_timeout;
+        let (tcp, peer) = match &transport.proxy {
+            Some(proxy) => proxy.connect(&self.names, &addresses, within).await?,
+            None => connect::connect(&addresses, within).await?,
+        };
         progress.facts.remote_ip = Some(peer.ip());
         Ok(Wire::new(tcp))
     }
@@ -101,10 +119,39 @@ impl Opener {
             return Ok(Presenter::nobody());
         };
         let now = (self.clock)();
-        if !identity.any_valid_at(now) {
+        if !identity.has_others(&[], now) {
             return Err(ExchangeError::NoValidCertificate(identity.name().clone()));
         }
         Ok(identity.presenter(&route.origin.authority, now, refused))
+    }
+
+    /// What is known of the revocation of certificates that were verified.
+    pub(crate) async fn look_up_revocation(
+        &self,
+        transport: &Transport,
+        shaken: &Shaken,
+        within: Duration,
+    ) -> Result<Verdict, TlsError> {
+        let sent = shaken.stream.get_ref().1.peer_certificates();
+        let (Some((leaf, others)), Ok(verified)) =
+            (sent.and_then(|sent| sent.split_first()), &shaken.seen.chain)
+        else {
+            return Err(TlsError::Unverified);
+        };
+        let Ok(observed) = ObservedChain::new(leaf, others) else {
+            return Err(TlsError::Unverified);
+        };
+        let question = Question {
+            mode: transport.revocation,
+            observed: &observed,
+            verified,
+            roots: transport.roots.sets(),
+            staple: &shaken.seen.staple,
+            crl_urls: &transport.crl_urls,
+            now: (self.clock)(),
+            within,
+        };
+        Ok(self.revocation.check(&question).await)
     }
 
     async fn speak(

@@ -57,7 +57,7 @@ pub struct OperatorIdentityStatus {
 
 /// An identity can't be used as it is.
 #[derive(Debug, thiserror::Error)]
-#[error("egress.identities: {name}: {problem}")]
+#[error("{name}: {problem}")]
 pub struct OperatorIdentityError {
     name: Name,
     problem: Problem,
@@ -79,7 +79,7 @@ pub(crate) struct InUse {
     /// Grows with each change: what was connected under another one is not used any more.
     pub(crate) epoch: u64,
     /// Preferred first.
-    pub(crate) presentable: Vec<Arc<Presentable>>,
+    pub(crate) presentable: Arc<[Arc<Presentable>]>,
 }
 
 /// What is known of the files.
@@ -151,7 +151,7 @@ impl WatchedIdentity {
             token: token.cloned(),
             in_use: ArcSwap::from_pointee(InUse {
                 epoch: 1,
-                presentable: vec![Arc::new(presentable)],
+                presentable: [Arc::new(presentable)].into(),
             }),
             watch: Mutex::new(Watch {
                 in_use: fingerprint,
@@ -159,6 +159,11 @@ impl WatchedIdentity {
                 error: None,
             }),
         })
+    }
+
+    /// What policies call it.
+    pub(crate) fn name(&self) -> &Name {
+        &self.source.name
     }
 
     /// What is presented now.
@@ -203,7 +208,7 @@ impl WatchedIdentity {
         presentable.extend(previous.cloned());
         self.in_use.store(Arc::new(InUse {
             epoch: before.epoch + 1,
-            presentable,
+            presentable: presentable.into(),
         }));
         info!(identity = %name, certificate.ends_at = %ends_at,
             "Took the new certificate of client identity {name} into use");

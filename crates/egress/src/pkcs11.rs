@@ -63,6 +63,11 @@ struct Lease {
     era: u64,
 }
 
+/// The token can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct UnusableToken(#[from] TokenError);
+
 /// The token does not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {

@@ -28,6 +28,8 @@ pub(crate) struct Key {
     pub(crate) generation: u64,
     /// The transport's id.
     pub(crate) transport: u64,
+    /// The epoch of the identity of the operator's that is presented, 0 where there is none.
+    pub(crate) identity_epoch: u64,
 }
 
 /// How many are kept, and for how long.
@@ -68,6 +70,7 @@ pub(crate) struct Opening {
 struct Slot {
     generation: u64,
     transport: u64,
+    identity_epoch: u64,
     /// When somebody last began to send: what is in use then comes back here.
     entered_at: Instant,
     speaks: Speaks,
@@ -305,6 +308,7 @@ impl Slot {
         Self {
             generation: key.generation,
             transport: key.transport,
+            identity_epoch: key.identity_epoch,
             entered_at: Instant::now(),
             speaks: Speaks::Unknown,
             idle: Vec::new(),
@@ -314,7 +318,9 @@ impl Slot {
     }
 
     fn is_of(&self, key: Key) -> bool {
-        self.generation == key.generation && self.transport == key.transport
+        self.generation == key.generation
+            && self.transport == key.transport
+            && self.identity_epoch == key.identity_epoch
     }
 
     fn kept(&self) -> usize {

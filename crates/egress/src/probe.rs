@@ -71,7 +71,7 @@ impl Opener {
         };
         report.at = (self.clock)();
         report.remote_ip = progress.facts.remote_ip;
-        report.proxy = transport.proxy.clone();
+        report.proxy = transport.proxy_name();
         report.failure = failure;
         if report.duration_ms == 0 {
             let took = began.elapsed().as_millis();
@@ -95,13 +95,23 @@ impl Opener {
         let wire = wire.map_err(Miss::None)?;
         let handshake = Handshake::new(transport, Conduct::Record, presenter);
         let shaken = handshake.perform(wire, &route.server_name).await;
-        let report = handshake.report((self.clock)(), shaken.as_ref().ok());
+        let mut report = handshake.report((self.clock)(), shaken.as_ref().ok());
         let mut shaken = match shaken {
             Ok(shaken) => shaken,
             Err(error) => return Err(Miss::Failed(Box::new(report), error.into())),
         };
         if let Some(distrust) = shaken.distrust_of_chain() {
             return Ok((report, Some(of_error(&distrust.into()))));
+        }
+        let within = progress.time_left() / 2;
+        let known = self.look_up_revocation(transport, &shaken, within).await;
+        let known = match known {
+            Ok(known) => known,
+            Err(error) => return Err(Miss::Failed(Box::new(report), error.into())),
+        };
+        report.revocation = known.finding;
+        if let Some(failed) = known.failure {
+            return Ok((report, Some(of_error(&ExchangeError::Revocation(failed)))));
         }
         let refusal = match handshake.presenter().was_asked() {
             true => refusal(&mut shaken).await,

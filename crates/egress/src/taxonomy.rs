@@ -8,6 +8,7 @@ use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_pki::verify::VerifyError;
 use rustls::{AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved};
 
+use crate::pkcs11::TokenError;
 use crate::verifier::Distrust;
 
 /// What a refusal of ours means.
@@ -80,6 +81,7 @@ pub(crate) fn of_library(error: &rustls::Error) -> TlsFailure {
         }
         E::NoCertificatesPresented => TlsFailure::PeerMalformed,
         E::InvalidCertificate(error) => of_handshake_signature(error),
+        E::Other(other) if other.0.is::<TokenError>() => TlsFailure::IdentityUnusable,
         _ => TlsFailure::Broken,
     }
 }

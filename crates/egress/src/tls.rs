@@ -168,7 +168,7 @@ impl Handshake {
             duration_ms: u32::try_from(took).unwrap_or(u32::MAX),
             failure: None,
             remote_ip: None,
-            proxy: self.transport.proxy.clone(),
+            proxy: self.transport.proxy_name(),
             tls: shaken.and_then(|shaken| {
                 let own = shaken.seen.observed.first()?;
                 Some(facts(shaken.stream.get_ref().1, own))

@@ -27,6 +27,9 @@ use rustls_pki_types::{ServerName, UnixTime};
 use crate::client::Clock;
 use crate::config::{EgressConfig, EgressConfigError};
 use crate::identity::{ClientCertificates, Presenter};
+use crate::operator_identity::OperatorIdentities;
+use crate::pkcs11::{Token, UnusableToken};
+use crate::proxy::Proxy;
 use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::trust::{TrustedRoots, operators_roots};
 use crate::verifier::NoVerifier;
@@ -46,7 +49,7 @@ pub struct Transport {
     pub(crate) crl_urls: Vec<String>,
     /// The name to verify and to tell, where it is not the URL's host.
     pub(crate) server_name: Option<ServerName<'static>>,
-    pub(crate) proxy: Option<Name>,
+    pub(crate) proxy: Option<Arc<Proxy>>,
 }
 
 /// A policy can't be applied: nothing may be sent.
@@ -63,6 +66,8 @@ pub struct TransportError {
 pub(crate) struct Workshop {
     roots: Arc<TrustAnchors>,
     clock: Clock,
+    proxies: Vec<Arc<Proxy>>,
+    identities: OperatorIdentities,
     defaults: TransportDefaults,
 }
 
@@ -75,6 +80,16 @@ impl Transport {
     /// Tells one from every other of this process.
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Changes with each change of the operator's identity that is presented.
+    pub(crate) fn identity_epoch(&self) -> u64 {
+        self.identity.as_ref().map_or(0, ClientCertificates::epoch)
+    }
+
+    /// The name of the proxy that is gone through.
+    pub(crate) fn proxy_name(&self) -> Option<Name> {
+        self.proxy.as_ref().map(|proxy| proxy.name.clone())
     }
 
     pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
@@ -91,7 +106,7 @@ impl fmt::Debug for Transport {
             .field("identity", &self.identity.as_ref().map(|one| one.name()))
             .field("revocation", &self.revocation)
             .field("server_name", &self.server_name)
-            .field("proxy", &self.proxy)
+            .field("proxy", &self.proxy.as_ref().map(|proxy| &proxy.name))
             .finish_non_exhaustive()
     }
 }
@@ -115,13 +130,25 @@ impl TransportError {
 
 impl Workshop {
     pub(crate) fn new(config: &EgressConfig, clock: Clock) -> Result<Self, EgressConfigError> {
+        let proxies: Vec<_> = config.proxies.iter().cloned().map(Arc::new).collect();
+        let names: Vec<_> = proxies.iter().map(|proxy| proxy.name.clone()).collect();
+        if let Some(name) = config.proxy.as_ref().filter(|name| !names.contains(name)) {
+            return Err(EgressConfigError::NoSuchProxy(name.clone()));
+        }
+        let token = config.token.clone().map(Token::open).transpose();
+        let token = token.map_err(UnusableToken::from)?.map(Arc::new);
+        let identities = OperatorIdentities::load(&config.identities, token.as_ref(), clock())?;
         let workshop = Self {
             roots: Arc::new(operators_roots(config)?),
             clock,
+            proxies,
             defaults: TransportDefaults {
                 tls_min_version: config.tls_min_version,
-                ..TransportDefaults::default()
+                identities: identities.names().cloned().collect(),
+                proxies: names,
+                proxy: config.proxy.clone(),
             },
+            identities,
         };
         workshop.tls(config.tls_min_version, &KeyExchangeGroup::ALL)?;
         Ok(workshop)
@@ -129,6 +156,11 @@ impl Workshop {
 
     pub(crate) fn defaults(&self) -> &TransportDefaults {
         &self.defaults
+    }
+
+    /// The operator's client identities.
+    pub(crate) fn identities(&self) -> &OperatorIdentities {
+        &self.identities
     }
 
     /// Makes a transport.
@@ -161,12 +193,41 @@ impl Workshop {
             pinning: resolved.pinning,
             pins: resolved.pins.clone(),
             min_version: resolved.tls_min_version,
-            identity: identity(resolved.client_identity.as_ref())?,
+            identity: self.identity(resolved.client_identity.as_ref())?,
             revocation: resolved.revocation,
             crl_urls: resolved.crl_urls.clone(),
             server_name: server_name.transpose()?,
-            proxy: resolved.proxy.clone(),
+            proxy: self.proxy(resolved.proxy.as_ref())?,
         })
+    }
+
+    fn proxy(&self, name: Option<&Name>) -> Result<Option<Arc<Proxy>>, TransportError> {
+        let Some(name) = name else {
+            return Ok(None);
+        };
+        let found = self.proxies.iter().find(|proxy| proxy.name == *name);
+        let missing = || TransportError::policy(format!("the operator configured no proxy {name}"));
+        found.cloned().map(Some).ok_or_else(missing)
+    }
+
+    fn identity(
+        &self,
+        choice: Option<&IdentityChoice>,
+    ) -> Result<Option<ClientCertificates>, TransportError> {
+        let unusable =
+            |error: &dyn fmt::Display| TransportError::new(TlsFailure::IdentityUnusable, error);
+        match choice {
+            None => Ok(None),
+            Some(IdentityChoice::Own(identity)) => ClientCertificates::of(identity)
+                .map(Some)
+                .map_err(|error| unusable(&error)),
+            Some(IdentityChoice::Operator(name)) => match self.identities.get(name) {
+                Some(identity) => Ok(Some(ClientCertificates::of_operator(identity))),
+                None => Err(TransportError::policy(format!(
+                    "the operator configured no client identity {name}"
+                ))),
+            },
+        }
     }
 
     fn tls(
@@ -190,18 +251,6 @@ impl Workshop {
         config.enable_early_data = false;
         config.alpn_protocols = vec![ALPN_HTTP2.to_vec(), ALPN_HTTP1.to_vec()];
         Ok(config)
-    }
-}
-
-fn identity(choice: Option<&IdentityChoice>) -> Result<Option<ClientCertificates>, TransportError> {
-    match choice {
-        None => Ok(None),
-        Some(IdentityChoice::Own(identity)) => ClientCertificates::of(identity)
-            .map(Some)
-            .map_err(|error| TransportError::new(TlsFailure::IdentityUnusable, error)),
-        Some(IdentityChoice::Operator(name)) => Err(TransportError::policy(format!(
-            "the operator configured no client identity {name}"
-        ))),
     }
 }
 

@@ -29,6 +29,11 @@ impl TrustedRoots {
         Self(own.into_iter().chain(operators).collect())
     }
 
+    /// The sets.
+    pub(crate) fn sets(&self) -> &[Arc<TrustAnchors>] {
+        &self.0
+    }
+
     /// Verifies against each set; what one of them proves is proven.
     pub(crate) fn verify(
         &self,

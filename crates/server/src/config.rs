@@ -12,6 +12,7 @@ pub(crate) mod file;
 pub mod keys;
 pub mod log;
 mod nearest;
+mod proxy_credentials;
 pub mod reference;
 pub mod retention;
 mod section;

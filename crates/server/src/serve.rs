@@ -205,6 +205,9 @@ fn egress(config: &Config, clock: &Arc<dyn Clock>) -> Result<Egress, ConfigError
     egress.map_err(|error| match error {
         EgressConfigError::ExtraRoots(error) => ConfigError::unusable("egress.extra_roots", error),
         EgressConfigError::NoRoots => ConfigError::unusable("egress.public_roots", error),
+        EgressConfigError::NoSuchProxy(_) => ConfigError::unusable("egress.proxy", error),
+        EgressConfigError::Token(error) => ConfigError::unusable("egress.pkcs11_module", error),
+        EgressConfigError::Identity(error) => ConfigError::unusable("egress.identities", error),
         EgressConfigError::Tls(error) => ConfigError::unusable("egress.tls_min_version", error),
     })
 }
@@ -216,9 +219,9 @@ fn auth(keys: &VerifyingKeys) -> Result<Auth, ConfigError> {
     })
 }
 
-/// Whether the egress can be set up as configured.
-pub(crate) fn check_egress(config: &Config) -> Result<(), ConfigError> {
-    egress(config, &RuntimeParts::system().clock).map(drop)
+/// The egress, if it can be set up as configured.
+pub(crate) fn check_egress(config: &Config) -> Result<Egress, ConfigError> {
+    egress(config, &RuntimeParts::system().clock)
 }
 
 /// Whether the key of others' tokens can be used, if there is one.

@@ -293,3 +293,132 @@ impl<V> Clone for Flight<V> {
 pub(super) fn fetches() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(FETCHES_MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_392_000_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn shelf(values_max: usize, bytes_max: usize) -> Shelf<u8, u32> {
+        let bounds = Bounds {
+            values_max,
+            bytes_max,
+        };
+        Shelf::new(bounds, fetches())
+    }
+
+    fn fetched(value: u32, bytes: usize) -> Result<Fetched<u32>, String> {
+        Ok(Fetched {
+            value,
+            as_of_secs: i64::from(value),
+            until: NOW.plus(10 * MINUTE),
+            bytes,
+        })
+    }
+
+    async fn get(
+        shelf: &Shelf<u8, u32>,
+        key: u8,
+        now: Timestamp,
+        fetch: Result<Fetched<u32>, String>,
+    ) -> Outcome<u32> {
+        let patience = Patience {
+            until: Instant::now() + MINUTE,
+            fetch_age_max: MINUTE,
+        };
+        let pending = shelf.obtain(&key, now, async { fetch });
+        pending.wait(patience).await
+    }
+
+    fn kept(shelf: &Shelf<u8, u32>) -> Vec<u8> {
+        let mut keys: Vec<_> = shelf.0.slots.lock().keys().copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[tokio::test]
+    async fn what_was_not_used_for_longest_goes_first() {
+        let shelf = shelf(3, 100);
+        for key in 1..=3 {
+            let now = NOW.plus(Duration::from_secs(key.into()));
+            assert_eq!(
+                get(&shelf, key, now, fetched(key.into(), 10)).await,
+                Ok(key.into())
+            );
+        }
+        let now = NOW.plus(MINUTE);
+        assert_eq!(get(&shelf, 1, now, fetched(99, 10)).await, Ok(1));
+        assert_eq!(get(&shelf, 4, now, fetched(4, 10)).await, Ok(4));
+        assert_eq!(kept(&shelf), [1, 3, 4]);
+        // By bytes, too; what has just come stays even if it is too long for all the shelf.
+        assert_eq!(
+            get(&shelf, 5, now.plus(MINUTE), fetched(5, 85)).await,
+            Ok(5)
+        );
+        assert_eq!(kept(&shelf), [1, 5]);
+        assert_eq!(
+            get(&shelf, 6, now.plus(MINUTE), fetched(6, 1000)).await,
+            Ok(6)
+        );
+        assert_eq!(kept(&shelf), [6]);
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_goes_before_what_is_of_use() {
+        let shelf = shelf(2, 100);
+        for key in 1..=2 {
+            assert_eq!(
+                get(&shelf, key, NOW, Err("no".to_owned())).await,
+                Err("no".into())
+            );
+        }
+        // The two failures count for a minute.
+        let later = NOW.plus(2 * MINUTE);
+        assert_eq!(get(&shelf, 3, later, fetched(3, 1)).await, Ok(3));
+        assert_eq!(kept(&shelf), [3]);
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_is_not_given_out() {
+        let shelf = shelf(2, 100);
+        assert_eq!(get(&shelf, 1, NOW, fetched(1, 1)).await, Ok(1));
+        let end = NOW.plus(10 * MINUTE);
+        assert_eq!(
+            get(&shelf, 1, end, Err("gone".to_owned())).await,
+            Err("gone".into())
+        );
+    }
+
+    /// A fetch that panics leaves nobody waiting, and the next one tries again.
+    #[tokio::test]
+    async fn a_fetch_that_ends_without_a_result() {
+        let shelf = shelf(2, 100);
+        let patience = Patience {
+            until: Instant::now() + MINUTE,
+            fetch_age_max: MINUTE,
+        };
+        let pending = shelf.obtain(&1, NOW, async { panic!("as a fault of ours would") });
+        let outcome = pending.wait(patience).await;
+        assert_eq!(outcome, Err("the fetch ended without a result".into()));
+        assert_eq!(get(&shelf, 1, NOW, fetched(1, 1)).await, Ok(1));
+    }
+
+    /// Whoever asked may have gone: what comes is kept all the same.
+    #[tokio::test]
+    async fn a_fetch_goes_on_without_those_who_wait() {
+        let shelf = shelf(2, 100);
+        let (go, wait) = tokio::sync::oneshot::channel();
+        let pending = shelf.obtain(&1, NOW, async {
+            wait.await.unwrap();
+            fetched(1, 1)
+        });
+        drop(pending);
+        go.send(()).unwrap();
+        assert_eq!(
+            get(&shelf, 1, NOW, Err("not asked".to_owned())).await,
+            Ok(1)
+        );
+    }
+}

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use hookseal_domain::secret::Secret;
+
 use crate::config::error::ConfigError;
 
 /// Largest file that a setting may name: the whole list of public roots has a quarter of it.
@@ -22,5 +24,17 @@ pub(crate) fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ConfigErro
     } else {
         let problem = format!("{}: is larger than 1 MiB", path.display());
         Err(ConfigError::unusable(key, problem))
+    }
+}
+
+/// The same, of a text that nobody else may see.
+pub(crate) fn read_secret(key: &'static str, path: &Path) -> Result<Secret<String>, ConfigError> {
+    let bytes = Secret::new(read(key, path)?);
+    match std::str::from_utf8(bytes.expose()) {
+        Ok(text) => Ok(Secret::new(text.to_owned())),
+        Err(_) => {
+            let problem = format!("{}: is not text in UTF-8", path.display());
+            Err(ConfigError::unusable(key, problem))
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::chapters;
 use crate::config::section::Key;
-use crate::config::value::Shape;
+use crate::config::value::{Shape, items};
 
 const TOML_HEAD: &str = "\
 # The configuration of Hookseal: every key with its meaning and its default. A line that begins
@@ -102,11 +102,10 @@ fn written(key: &Key, value: &str) -> String {
     if key.shape != Shape::List {
         return item(value);
     }
-    let items = value
-        .split(',')
-        .map(str::trim)
-        .filter(|text| !text.is_empty());
-    format!("[{}]", items.map(item).collect::<Vec<_>>().join(", "))
+    let items = items(value, key.commas);
+    let items = items.iter().filter(|text| !text.is_empty());
+    let items: Vec<_> = items.map(|text| item(text)).collect();
+    format!("[{}]", items.join(", "))
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub(crate) struct Key {
     pub(crate) quoted: bool,
     /// Whether its value is kept out of messages.
     pub(crate) secret: bool,
+    /// How many commas each value has.
+    pub(crate) commas: usize,
 }
 
 /// A struct of settings.
@@ -171,6 +173,8 @@ macro_rules! section {
                         as $crate::config::value::Scalar>::QUOTED,
                     secret: <<$kind as $crate::config::value::Setting>::Item
                         as $crate::config::value::Scalar>::SECRET,
+                    commas: <<$kind as $crate::config::value::Setting>::Item
+                        as $crate::config::value::Scalar>::COMMAS,
                 },
             )+];
 

@@ -227,3 +227,75 @@ fn a_network_that_names_an_address_is_refused() {
              fd00::/8 for the whole network, or fd00::1/128 for that address alone",
         ]);
 }
+
+#[test]
+fn names_of_the_operator_are_ones_that_policies_can_say() {
+    Written::file("")
+        .set("egress.identities=a=c,k,none=c,k,ep_1=c,k,a=c,k")
+        .set("egress.proxies=p=http://p:1,p=socks5://p:1")
+        .refused(&[
+            "egress.identities: none can't be a name: it is what policies say for nothing",
+            "egress.identities: ep_1 can't be a name: ep_ is how the names begin that endpoints \
+             give",
+            "egress.identities: a is there twice",
+            "egress.proxies: p is there twice",
+        ]);
+}
+
+#[test]
+fn a_default_proxy_exists() {
+    Written::file("")
+        .set("egress.proxies=dmz=http://proxy:3128")
+        .set("egress.proxy=lan")
+        .refused(&["egress.proxy: there is no proxy lan in egress.proxies"]);
+}
+
+#[test]
+fn a_password_in_a_proxy_is_not_shown() {
+    let text = Written::file("")
+        .set("egress.proxies=dmz=http://us:sesame@proxy:3128")
+        .load()
+        .unwrap_err();
+    assert!(text.contains("without user and password"), "{text}");
+    assert!(!text.contains("sesame"), "{text}");
+}
+
+#[test]
+fn a_token_is_configured_whole() {
+    Written::file("")
+        .set("egress.identities=a=c.pem,pkcs11:key")
+        .refused(&[
+            "egress.pkcs11_module: must be set, since the key of a in egress.identities is in a \
+             token",
+        ]);
+    Written::file("")
+        .set("egress.pkcs11_token=t")
+        .refused(&[
+            "egress.pkcs11_module: must be set as well, since egress.pkcs11_token is",
+            "egress.pkcs11_pin_file: must be set as well, since egress.pkcs11_token is",
+        ]);
+}
+
+#[test]
+fn what_proxies_and_tokens_are_told_is_read_from_files() {
+    let written = Written::file("");
+    let place = |name: &str| written.folder.path().join(name);
+    fs::write(place("pin"), "1234\n").unwrap();
+    fs::write(place("credentials"), "dmz us:sesame\n").unwrap();
+    let (pin, credentials) = (place("pin"), place("credentials"));
+    let written = written
+        .set("egress.pkcs11_module=m.so")
+        .set("egress.pkcs11_token=t")
+        .set(&format!("egress.pkcs11_pin_file={}", pin.display()))
+        .set("egress.proxies=dmz=http://proxy:3128,lan=socks5://[::1]:1080")
+        .set("egress.proxy=dmz")
+        .set(&format!("egress.proxy_credentials={}", credentials.display()));
+    let egress = written.config().egress.egress().unwrap();
+    assert_eq!(egress.token.unwrap().pin.expose(), "1234");
+    let known = egress.proxies.iter().map(|proxy| proxy.credentials.is_some());
+    assert_eq!(known.collect::<Vec<_>>(), [true, false]);
+
+    fs::write(&pin, "\n").unwrap();
+    let error = written.config().egress.egress().unwrap_err().to_string();
+    assert!(error.ends_with("must have one line, with the PIN"), "{error}");
+}

@@ -6,8 +6,23 @@ use std::path::PathBuf;
 use hookseal_domain::address_policy::PlainHttp;
 use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::KeyKind;
-use hookseal_egress::{PublicRoots, TlsMinVersion};
+use hookseal_domain::transport::name::Name;
+use hookseal_domain::transport::policy::TlsVersion;
+use hookseal_egress::{OperatorIdentity, OperatorKey, ProxyAddress, PublicRoots};
 use ipnet::IpNet;
+
+/// A proxy by its name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NamedProxy {
+    /// What policies call it.
+    pub name: Name,
+    /// Where it is and what it speaks.
+    pub address: ProxyAddress,
+}
+
+/// What a PKCS#11 token is called (PKCS#11 v3.1 §3.2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TokenLabel(pub String);
 
 /// A value as it was written, before anyone knows what it should be.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,6 +43,8 @@ pub(crate) trait Scalar: Sized {
     const QUOTED: bool = true;
     /// Whether it is kept out of messages.
     const SECRET: bool = false;
+    /// How many commas are in it: a list splits at the others.
+    const COMMAS: usize = 0;
 
     /// Reads the text form.
     fn parse(text: &str) -> Option<Self>;
@@ -102,6 +119,13 @@ impl<T: Scalar> Setting for Option<T> {
     }
 }
 
+/// The items of a text that is a list with commas between its items, of which each has some too.
+pub(crate) fn items(text: &str, commas_each: usize) -> Vec<String> {
+    let parts: Vec<_> = text.split(',').collect();
+    let items = parts.chunks(commas_each + 1).map(|parts| parts.join(","));
+    items.map(|item| item.trim().to_owned()).collect()
+}
+
 /// One text is a list with commas between its items.
 impl<T: Scalar> Setting for Vec<T> {
     type Item = T;
@@ -111,7 +135,7 @@ impl<T: Scalar> Setting for Vec<T> {
         let item = |text: &str| T::parse(text.trim()).filter(&within);
         match raw? {
             Raw::One(text) if text.trim().is_empty() => Some(Self::new()),
-            Raw::One(text) => text.split(',').map(item).collect(),
+            Raw::One(text) => items(text, T::COMMAS).iter().map(|text| item(text)).collect(),
             Raw::Many(texts) => texts.iter().map(|text| item(text)).collect(),
             Raw::Nested => None,
         }
@@ -173,6 +197,62 @@ impl Scalar for IpNet {
     }
 }
 
+impl Scalar for Name {
+    const FORM: &'static str = "a name: 1 to 128 letters, digits, - _ or .";
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl Scalar for OperatorIdentity {
+    const FORM: &'static str = "NAME=CERTIFICATE,KEY: two files whose paths have no comma, or the \
+        file of the certificate and pkcs11:LABEL";
+    const COMMAS: usize = 1;
+
+    fn parse(text: &str) -> Option<Self> {
+        let (name, files) = text.split_once('=')?;
+        let (certificate, key) = files.split_once(',')?;
+        let (certificate, key) = (certificate.trim(), key.trim());
+        if certificate.is_empty() || key.is_empty() || key.contains(',') {
+            return None;
+        }
+        let key = match key.strip_prefix("pkcs11:") {
+            Some("") => return None,
+            Some(label) => OperatorKey::Token(label.to_owned()),
+            None => OperatorKey::File(PathBuf::from(key)),
+        };
+        Some(Self {
+            name: Name::parse(name.trim()).ok()?,
+            certificate: PathBuf::from(certificate),
+            key,
+        })
+    }
+}
+
+/// Kept out of messages: somebody may have written a password into it.
+impl Scalar for NamedProxy {
+    const FORM: &'static str = "NAME=http://HOST:PORT or NAME=socks5://HOST:PORT, without user and \
+        password";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        let (name, address) = text.split_once('=')?;
+        Some(Self {
+            name: Name::parse(name.trim()).ok()?,
+            address: ProxyAddress::parse(address.trim())?,
+        })
+    }
+}
+
+impl Scalar for TokenLabel {
+    const FORM: &'static str = "the label of a token: 1 to 32 bytes";
+
+    fn parse(text: &str) -> Option<Self> {
+        (1..=32).contains(&text.len()).then(|| Self(text.to_owned()))
+    }
+}
+
 impl Scalar for Secret<String> {
     const FORM: &'static str = "a text that is not empty";
     const SECRET: bool = true;
@@ -203,7 +283,7 @@ pub(crate) use choice;
 choice!(KeyKind: "hmac" => HmacSha256, "ed25519" => Ed25519);
 choice!(PlainHttp: "never" => Never, "allowed_networks" => AllowedNetworks, "always" => Always);
 choice!(PublicRoots: "mozilla" => Mozilla, "none" => None);
-choice!(TlsMinVersion: "1.2" => Tls12, "1.3" => Tls13);
+choice!(TlsVersion: "1.2" => Tls12, "1.3" => Tls13);
 
 #[cfg(test)]
 mod tests {
@@ -221,6 +301,22 @@ mod tests {
         let many = Raw::Many(vec!["1".to_owned(), "2".to_owned()]);
         assert_eq!(Setting::read(Some(&many), |_| true), Some(vec![1_u32, 2]));
         assert_eq!(<u32 as Setting>::read(Some(&many), |_| true), None);
+    }
+
+    #[test]
+    fn items_with_commas_of_their_own() {
+        let check = |text: &str, expect: Option<usize>| {
+            let raw = Raw::One(text.to_owned());
+            let read: Option<Vec<OperatorIdentity>> = Setting::read(Some(&raw), |_| true);
+            assert_eq!(read.map(|read| read.len()), expect, "{text}");
+        };
+        check("", Some(0));
+        check("a=c.pem,k.pem", Some(1));
+        check("a=c.pem, k.pem, b=c.pem,pkcs11:b", Some(2));
+        check("a=c.pem", None);
+        check("a=c.pem,k.pem,b=c.pem", None);
+        check("a=c.pem,pkcs11:", None);
+        check("a/b=c.pem,k.pem", None);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) fn all(config: &Config, now: Timestamp) -> Vec<Finding> {
         free_disk(&database),
         store.into_finding(&database),
         tls(config, now),
-        egress(config),
+        egress(config, now),
         descriptors(config),
         address("server.listen", config.server.listen, is_running),
         address(
@@ -255,10 +255,30 @@ fn tls(config: &Config, now: Timestamp) -> Finding {
     }
 }
 
-fn egress(config: &Config) -> Finding {
-    match serve::check_egress(config) {
-        Ok(()) => Finding::Ok("TLS to receivers: roots can be used".to_owned()),
-        Err(error) => Finding::Fail(error.to_string()),
+fn egress(config: &Config, now: Timestamp) -> Finding {
+    let identities = match serve::check_egress(config) {
+        Ok(egress) => egress.operator_identities(),
+        Err(error) => return Finding::Fail(error.to_string()),
+    };
+    let mut exposed = config.egress.secret_files().map(keys::check_mode);
+    if let Some(error) = exposed.find_map(Result::err) {
+        return Finding::Warn(format!("TLS to receivers: {}", whole(error)));
+    }
+    let ends = identities.iter().filter_map(|identity| {
+        let ends_at = identity.certificates.first()?.not_after;
+        Some((ends_at, identity.name.as_str()))
+    });
+    match ends.min() {
+        None => Finding::Ok("TLS to receivers: roots can be used".to_owned()),
+        Some((ends_at, name)) if ends_at <= now.plus(CERTIFICATE_ENDS_SOON) => {
+            Finding::Warn(format!(
+                "TLS to receivers: the certificate of client identity {name} ends at {ends_at}; \
+                 put a new one in its place"
+            ))
+        }
+        Some((ends_at, _)) => Finding::Ok(format!(
+            "TLS to receivers: roots and client identities can be used, until {ends_at}"
+        )),
     }
 }
 
