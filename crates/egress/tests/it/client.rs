@@ -12,6 +12,8 @@ use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::book::TransportBook;
+use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_domain::transport::policy::{EndpointTransport, ResolvedTransport};
 use hookseal_egress::{
     DeliveryRequest, Egress, EgressConfig, Exchanged, PublicRoots, Resolver, Target, Transport,
@@ -64,6 +66,29 @@ impl Client {
             timeout: Duration::from_millis(300),
             ..self
         }
+    }
+
+    /// Under another policy from now on.
+    pub(crate) fn set_policy(&mut self, change: impl FnOnce(&mut ResolvedTransport)) {
+        self.transport = self.transport(change);
+    }
+
+    pub(crate) fn set_transport(&mut self, transport: Arc<Transport>) {
+        self.transport = transport;
+    }
+
+    /// What `policy` with this change needs.
+    pub(crate) fn transport(&self, change: impl FnOnce(&mut ResolvedTransport)) -> Arc<Transport> {
+        let mut changed = policy(&self.egress);
+        change(&mut changed);
+        self.egress.transport(&changed).unwrap()
+    }
+
+    pub(crate) async fn probe(&self, url: &str) -> HandshakeReport {
+        let target = Target::new(&EndpointUrl::parse(url).unwrap());
+        self.egress
+            .probe(&target, &self.transport, self.timeout)
+            .await
     }
 
     pub(crate) fn set_generation(&mut self, generation: u64) {
@@ -125,7 +150,10 @@ pub(crate) fn config() -> EgressConfig {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             plain_http: PlainHttp::AllowedNetworks,
         },
-        resolver: Resolver::fixed([("hooks.test", vec![loopback])]),
+        resolver: Resolver::fixed([
+            ("hooks.test", vec![loopback]),
+            ("also.test", vec![loopback]),
+        ]),
         ..EgressConfig::default()
     }
 }
@@ -145,6 +173,15 @@ pub(crate) fn check_status(exchanged: &Exchanged, expect: u16) {
 pub(crate) fn check_failure(exchanged: &Exchanged, expect: FailureKind, words: &[&str]) {
     assert_eq!(exchanged.reply, Reply::Failure(expect), "{exchanged:?}");
     check_reason(exchanged, words);
+}
+
+/// TLS failed in this way, in the attempt and in the report of its handshake.
+#[track_caller]
+pub(crate) fn check_tls_failure(exchanged: &Exchanged, expect: TlsFailure, words: &[&str]) {
+    assert_eq!(exchanged.tls_failure, Some(expect), "{exchanged:?}");
+    check_reason(exchanged, words);
+    let report = exchanged.handshake.as_ref().unwrap();
+    assert_eq!(report.result(), expect.as_str());
 }
 
 /// The reason holds these words.

@@ -3,10 +3,16 @@
 
 mod addresses;
 mod client;
+mod client_certificates;
 mod hostile;
 mod http1;
 mod http2;
+mod identities;
+mod last_words;
+mod pins;
+mod policies;
 mod receivers;
 mod refused;
 mod server;
 mod tls;
+mod tls_receiver;

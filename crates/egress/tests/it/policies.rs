@@ -1,0 +1,252 @@
+//! What a policy demands of a connection: versions, key exchanges, roots, the server's name.
+
+use std::sync::Arc;
+
+use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::anchor_set::{Anchor, AnchorSet};
+use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::name::Name;
+use hookseal_domain::transport::policy::{
+    IdentityChoice, KeyExchangeGroup, KeyExchangeGroups, TlsVersion, Trust,
+};
+use hookseal_egress::TransportError;
+use hookseal_pki::certificate::Certificate;
+use hookseal_testkit::test_ca::{LeafSpec, Speaks, TestCa};
+use rustls::ServerConfig;
+use rustls::crypto::SupportedKxGroup;
+use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use crate::client::{Client, check_status, check_tls_failure, policy};
+use crate::server::Server;
+use crate::tls_receiver::{TlsReceiver, leaf};
+
+/// A set with these roots.
+fn anchor_set(roots: &[&TestCa]) -> Arc<AnchorSet> {
+    let at = Timestamp::default();
+    let anchor = |ca: &&TestCa| {
+        let der = ca.der().to_vec();
+        let certificate = Certificate::parse(&der).unwrap();
+        Anchor {
+            sha256: *certificate.sha256().as_bytes(),
+            spki_sha256: certificate.spki_sha256(),
+            subject: certificate.subject().to_owned(),
+            not_before: at,
+            not_after: at,
+            added_at: at,
+            retiring_since: None,
+            der,
+        }
+    };
+    Arc::new(AnchorSet {
+        name: Name::parse("partners").unwrap(),
+        version: 1,
+        anchors: roots.iter().map(anchor).collect(),
+        updated_at: at,
+    })
+}
+
+/// A server that can do these key exchanges only.
+fn agreeing_on(ca: &TestCa, groups: Vec<&'static dyn SupportedKxGroup>) -> TlsAcceptor {
+    let leaf = leaf(ca);
+    let mut provider = default_provider();
+    provider.kx_groups = groups;
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(leaf.chain().to_vec(), leaf.key().clone_key())
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn the_lowest_version_is_the_policys() {
+    let ca = TestCa::new("Root").unwrap();
+    let receiver = TlsReceiver::start(leaf(&ca).acceptor(Speaks::OldTls).unwrap()).await;
+    let mut client = Client::trusting(&ca.root_pem());
+    let exchanged = client.post(&receiver.url()).await;
+    let words = ["does not speak TLS 1.3", "enable the TLS version"];
+    check_tls_failure(&exchanged, TlsFailure::VersionTooLow, &words);
+    assert_eq!(receiver.bytes(), 0);
+    client.set_policy(|policy| policy.tls_min_version = TlsVersion::Tls12);
+    let exchanged = client.post(&receiver.url()).await;
+    check_status(&exchanged, 200);
+    let report = exchanged.handshake.unwrap();
+    assert_eq!(report.tls.unwrap().version, "TLSv1.2");
+}
+
+#[tokio::test]
+async fn key_exchanges_are_the_policys() {
+    use KeyExchangeGroup as Group;
+    let ca = TestCa::new("Root").unwrap();
+    let mut client = Client::trusting(&ca.root_pem());
+    let check =
+        async |client: &Client, group: &'static dyn SupportedKxGroup, expect: Option<&str>| {
+            let receiver = TlsReceiver::start(agreeing_on(&ca, vec![group])).await;
+            let exchanged = client.post(&receiver.url()).await;
+            match expect {
+                Some(name) => {
+                    check_status(&exchanged, 200);
+                    let tls = exchanged.handshake.unwrap().tls.unwrap();
+                    assert_eq!(tls.key_exchange_group, name);
+                }
+                None => {
+                    let words = ["refused", "handshake_failure", "key-exchange groups"];
+                    check_tls_failure(&exchanged, TlsFailure::NothingInCommon, &words);
+                    assert_eq!(receiver.bytes(), 0);
+                }
+            }
+        };
+    // Whoever lacks the first choice is asked again (RFC 9846 §4.1.4).
+    check(&client, kx_group::X25519MLKEM768, Some("X25519MLKEM768")).await;
+    check(&client, kx_group::X25519, Some("x25519")).await;
+    check(&client, kx_group::SECP256R1, Some("secp256r1")).await;
+    check(&client, kx_group::SECP384R1, Some("secp384r1")).await;
+    for version in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        client.set_policy(|policy| {
+            policy.tls_min_version = version;
+            policy.key_exchange_groups =
+                KeyExchangeGroups::new(vec![Group::X25519MlKem768]).unwrap();
+        });
+        check(&client, kx_group::X25519MLKEM768, Some("X25519MLKEM768")).await;
+        check(&client, kx_group::X25519, None).await;
+    }
+    client.set_policy(|policy| {
+        policy.key_exchange_groups = KeyExchangeGroups::new(vec![Group::Secp384r1]).unwrap();
+    });
+    check(&client, kx_group::SECP384R1, Some("secp384r1")).await;
+    check(&client, kx_group::X25519, None).await;
+}
+
+#[tokio::test]
+async fn roots_are_the_policys() {
+    let (operators, ours) = (
+        TestCa::new("Operator's").unwrap(),
+        TestCa::new("Ours").unwrap(),
+    );
+    let stranger = TestCa::new("Stranger").unwrap();
+    let mut client = Client::trusting(&operators.root_pem());
+    let check = async |client: &Client, ca: &TestCa, expect: Option<TlsFailure>| {
+        let receiver = TlsReceiver::start(leaf(ca).acceptor(Speaks::Http2).unwrap()).await;
+        let exchanged = client.post(&receiver.url()).await;
+        match expect {
+            None => check_status(&exchanged, 200),
+            Some(failure) => {
+                check_tls_failure(&exchanged, failure, &["no trusted root"]);
+                assert_eq!(receiver.bytes(), 0);
+                let report = exchanged.handshake.unwrap();
+                assert_eq!(report.verified, []);
+                assert_eq!(report.observed[0].subject, "CN=Test receiver");
+            }
+        }
+    };
+    let missing = Some(TlsFailure::PeerIntermediateMissing);
+    let expected = [
+        (Trust::Public, None, missing),
+        (Trust::Private, missing, None),
+        (Trust::Both, None, None),
+    ];
+    for (trust, of_operators, of_ours) in expected {
+        client.set_policy(|policy| {
+            policy.trust = trust;
+            policy.trust_anchors = (trust != Trust::Public).then(|| anchor_set(&[&ours]));
+        });
+        check(&client, &operators, of_operators).await;
+        check(&client, &ours, of_ours).await;
+        check(&client, &stranger, missing).await;
+    }
+}
+
+/// While a root is replaced, both count.
+#[tokio::test]
+async fn old_and_new_root_together() {
+    let (old, new) = (TestCa::new("Old").unwrap(), TestCa::new("New").unwrap());
+    let mut client = Client::trusting(&TestCa::new("Operator's").unwrap().root_pem());
+    client.set_policy(|policy| {
+        policy.trust = Trust::Private;
+        policy.trust_anchors = Some(anchor_set(&[&old, &new]));
+    });
+    for ca in [&old, &new] {
+        let receiver = TlsReceiver::start(leaf(ca).acceptor(Speaks::Http2).unwrap()).await;
+        check_status(&client.post(&receiver.url()).await, 200);
+    }
+}
+
+/// SNI and the name that is verified are the policy's; where it connects to is the URL's.
+#[tokio::test]
+async fn the_servers_name_can_be_another() {
+    let ca = TestCa::new("Root").unwrap();
+    let leaf = ca.issue(&LeafSpec::server("inside.example")).unwrap();
+    let receiver = TlsReceiver::start(leaf.acceptor(Speaks::Http2).unwrap()).await;
+    let mut client = Client::trusting(&ca.root_pem());
+    let exchanged = client.post(&receiver.url()).await;
+    check_tls_failure(
+        &exchanged,
+        TlsFailure::PeerWrongName,
+        &["only for inside.example"],
+    );
+    client.set_policy(|policy| policy.server_name = Some("inside.example".to_owned()));
+    check_status(&client.post(&receiver.url()).await, 200);
+
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let listening = Server::start(move |mut stream, _| {
+        let tell = tell.clone();
+        async move {
+            let mut head = [0; 5];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u16::from_be_bytes([head[3], head[4]]);
+            let mut hello = vec![0; length.into()];
+            stream.read_exact(&mut hello).await.unwrap();
+            tell.send(hello).unwrap();
+        }
+    })
+    .await;
+    client.post(&listening.tls_url()).await;
+    let hello = told.recv().await.unwrap();
+    let tells = |name: &[u8]| hello.windows(name.len()).any(|at| at == name);
+    assert!(tells(b"inside.example") && !tells(b"hooks.test"));
+}
+
+#[tokio::test]
+async fn what_can_not_be_had_makes_no_transport() {
+    let client = Client::plain();
+    let check = |change: &dyn Fn(&mut hookseal_domain::transport::policy::ResolvedTransport),
+                 failure: TlsFailure,
+                 words: &str| {
+        let mut changed = policy(&client.egress);
+        change(&mut changed);
+        let error: TransportError = client.egress.transport(&changed).unwrap_err();
+        assert_eq!(error.failure, failure);
+        assert!(error.reason.contains(words), "{error}");
+    };
+    let unusable = TlsFailure::PolicyUnusable;
+    let name = || Name::parse("gone").unwrap();
+    check(
+        &|policy| policy.server_name = Some("a b".to_owned()),
+        unusable,
+        "serverName \"a b\"",
+    );
+    check(
+        &|policy| policy.proxy = Some(name()),
+        unusable,
+        "no proxy gone",
+    );
+    check(
+        &|policy| policy.client_identity = Some(IdentityChoice::Operator(name())),
+        unusable,
+        "no client identity gone",
+    );
+    check(
+        &|policy| {
+            let mut broken = (*anchor_set(&[&TestCa::new("Root").unwrap()])).clone();
+            broken.anchors[0].der.truncate(10);
+            policy.trust = Trust::Private;
+            policy.trust_anchors = Some(Arc::new(broken));
+        },
+        unusable,
+        "trust anchor set partners: entry 1",
+    );
+}
