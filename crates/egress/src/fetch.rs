@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use crate::connect::{self, ConnectError};
+use crate::proxy::{Proxy, ProxyError};
 use crate::resolve::{Names, ResolveError};
 
 /// Longest URL that is fetched, in bytes.
@@ -80,6 +81,8 @@ pub(crate) enum FetchError {
     Blocked(EgressDenied),
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error("the HTTP exchange failed")]
     Http(#[from] hyper::Error),
     #[error("it redirects ({0}), which is not followed")]
@@ -161,15 +164,23 @@ impl Fetcher {
         }
     }
 
-    /// Fetches at most `bytes_max` bytes. Whoever calls it bounds the time.
+    /// Fetches at most `bytes_max` bytes, through the proxy if there is one. Whoever calls it
+    /// bounds the time.
     pub(crate) async fn fetch(
         &self,
         url: &FetchUrl,
+        proxy: Option<&Proxy>,
         request: FetchRequest,
         bytes_max: usize,
     ) -> Result<Vec<u8>, FetchError> {
         let addresses = self.addresses(url).await?;
-        let (tcp, _) = connect::connect(&addresses, CONNECT_TIME_MAX).await?;
+        let (tcp, _) = match proxy {
+            Some(proxy) => {
+                let within = CONNECT_TIME_MAX;
+                proxy.connect(&self.names, &addresses, within).await?
+            }
+            None => connect::connect(&addresses, CONNECT_TIME_MAX).await?,
+        };
         exchange(tcp, request.message(url), bytes_max).await
     }
 

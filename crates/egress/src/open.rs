@@ -148,6 +148,7 @@ impl Opener {
             roots: transport.roots.sets(),
             staple: &shaken.seen.staple,
             crl_urls: &transport.crl_urls,
+            proxy: transport.proxy.as_ref(),
             now: (self.clock)(),
             within,
         };

@@ -23,11 +23,12 @@ use hookseal_pki::verify::VerifiedChain;
 use rustls_pki_types::UnixTime;
 use tokio::time::Instant;
 
-use self::library::Library;
+use self::library::{Errand, Library};
 use self::limits::{FETCH_TIME_MAX, SOFT_WAIT_MAX, URLS_TRIED_MAX};
 use self::shelf::Patience;
 use crate::fetch::Fetcher;
 use crate::limits::REASON_CHARS_MAX;
+use crate::proxy::Proxy;
 use crate::resolve::Names;
 
 /// Finds out about revocation, for all endpoints together: what one has fetched serves the others.
@@ -48,6 +49,8 @@ pub(crate) struct Question<'a> {
     pub(crate) staple: &'a [u8],
     /// The policy's lists.
     pub(crate) crl_urls: &'a [String],
+    /// The policy's proxy.
+    pub(crate) proxy: Option<&'a Arc<Proxy>>,
     pub(crate) now: Timestamp,
     /// How long finding out may take.
     pub(crate) within: Duration,
@@ -161,11 +164,13 @@ impl Lookup<'_> {
     /// The lists of the policy are all read; those that certificates name, until one says
     /// something. All that are needed are fetched at the same time.
     async fn read_lists(&mut self) {
-        let Question { now, crl_urls, .. } = *self.question;
-        let given: Vec<_> = crl_urls
-            .iter()
-            .map(|url| (url, self.library.given_list(url, self.inquiry.links(), now)))
-            .collect();
+        let now = unix_time(self.question.now);
+        let given = self.question.crl_urls.iter().map(|url| {
+            let links = self.inquiry.links();
+            let list = self.library.given_list(self.errand(url), links);
+            (url, list)
+        });
+        let given: Vec<_> = given.collect();
         for round in 0..URLS_TRIED_MAX {
             let mut named = Vec::new();
             for place in self.unsettled() {
@@ -173,15 +178,14 @@ impl Lookup<'_> {
                 let urls = link.map(|link| link.certificate().crl_urls());
                 if let (Some(link), Some(url)) = (link, urls.and_then(|urls| urls.get(round))) {
                     let url = url.clone();
-                    let list = self.library.list_of(&url, link, now);
+                    let list = self.library.list_of(self.errand(&url), link);
                     named.push((place, url, list));
                 }
             }
             for (place, url, list) in named {
                 match list.wait(self.patience).await {
                     Ok(list) => {
-                        self.inquiry
-                            .read_list(place, &list, shown(&url), unix_time(now));
+                        self.inquiry.read_list(place, &list, shown(&url), now);
                     }
                     Err(why) => {
                         let why = format!("the revocation list {}: {why}", shown(&url));
@@ -192,9 +196,7 @@ impl Lookup<'_> {
         }
         for (url, list) in given {
             match list.wait(self.patience).await {
-                Ok(list) => self
-                    .inquiry
-                    .read_given_list(&list, shown(url), unix_time(now)),
+                Ok(list) => self.inquiry.read_given_list(&list, shown(url), now),
                 Err(why) => {
                     let why = format!("the configured revocation list {}: {why}", shown(url));
                     self.missing.push(why);
@@ -205,7 +207,6 @@ impl Lookup<'_> {
 
     /// Responders are asked about what lists don't tell.
     async fn ask_responders(&mut self) {
-        let now = self.question.now;
         for round in 0..URLS_TRIED_MAX {
             let mut asked = Vec::new();
             for place in self.unsettled() {
@@ -213,7 +214,7 @@ impl Lookup<'_> {
                 let urls = link.map(|link| link.certificate().ocsp_urls());
                 if let (Some(link), Some(url)) = (link, urls.and_then(|urls| urls.get(round))) {
                     let url = url.clone();
-                    let answer = self.library.answer(&url, link, now);
+                    let answer = self.library.answer(self.errand(&url), link);
                     asked.push((place, url, answer));
                 }
             }
@@ -229,6 +230,14 @@ impl Lookup<'_> {
                     }
                 }
             }
+        }
+    }
+
+    fn errand<'a>(&'a self, url: &'a str) -> Errand<'a> {
+        Errand {
+            url,
+            proxy: self.question.proxy,
+            now: self.question.now,
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::name::Name;
 use hookseal_pki::certificate::{CertificateSha256, SpkiSha256};
 use hookseal_pki::revocation::Link;
 use hookseal_pki::revocation::crl::{CRL_PEM_BYTES_MAX, Crl};
@@ -18,6 +19,7 @@ use super::shelf::{Bounds, Fetched, Pending, Shelf, fetches};
 use super::unix_time;
 use crate::error::reason;
 use crate::fetch::{FetchRequest, FetchUrl, Fetcher};
+use crate::proxy::Proxy;
 
 /// Keeps lists and answers.
 pub(super) struct Library {
@@ -26,10 +28,21 @@ pub(super) struct Library {
     answers: Shelf<AnswerKey, Answer>,
 }
 
-/// A URL, and the key of the CA, or of the root above it, that the list was believed for.
-type ListKey = (String, SpkiSha256);
-/// A URL, a certificate and the key of its issuer.
-type AnswerKey = (String, CertificateSha256, SpkiSha256);
+/// How something is fetched.
+#[derive(Clone, Copy)]
+pub(super) struct Errand<'a> {
+    pub(super) url: &'a str,
+    /// The policy's proxy: what goes nowhere but through it is not fetched past it.
+    pub(super) proxy: Option<&'a Arc<Proxy>>,
+    pub(super) now: Timestamp,
+}
+
+/// Where something was fetched from, and through which proxy.
+type Place = (String, Option<Name>);
+/// A place, and the key of the CA, or of the root above it, that the list was believed for.
+type ListKey = (Place, SpkiSha256);
+/// A place, a certificate and the key of its issuer.
+type AnswerKey = (Place, CertificateSha256, SpkiSha256);
 
 // === impl Library ===
 
@@ -52,32 +65,26 @@ impl Library {
     }
 
     /// The list at a URL that a certificate names. It counts if it says something of that one.
-    pub(super) fn list_of(&self, url: &str, link: &Link, now: Timestamp) -> Pending<Arc<Crl>> {
+    pub(super) fn list_of(&self, errand: Errand<'_>, link: &Link) -> Pending<Arc<Crl>> {
         let (_, issuer_key) = link.key();
-        let link = link.clone();
-        let judge = move |list: &Crl| match list.check(&link, unix_time(now)) {
+        let (link, now) = (link.clone(), unix_time(errand.now));
+        let judge = move |list: &Crl| match list.check(&link, now) {
             Ok(_) => Ok(()),
             Err(refused) => Err(refused.to_string()),
         };
-        self.list(url, issuer_key, now, judge)
+        self.list(errand, issuer_key, judge)
     }
 
     /// The list at a URL of the policy. It counts if it says something of those certificates that
     /// its CA issued, though it may have issued none of them.
-    pub(super) fn given_list(
-        &self,
-        url: &str,
-        links: &[Link],
-        now: Timestamp,
-    ) -> Pending<Arc<Crl>> {
+    pub(super) fn given_list(&self, errand: Errand<'_>, links: &[Link]) -> Pending<Arc<Crl>> {
         let Some(root_key) = links.last().map(|last| last.key().1) else {
             return Pending::Here(Err("there is no certificate to look for".into()));
         };
-        let links = links.to_vec();
+        let (links, now) = (links.to_vec(), unix_time(errand.now));
         let judge = move |list: &Crl| {
-            let current = unix_time(now);
             let mut issued = links.iter().filter(|link| list.is_of_issuer(link));
-            let refused = issued.find_map(|link| match list.check(link, current) {
+            let refused = issued.find_map(|link| match list.check(link, now) {
                 Err(refused) if !refused.is_out_of_scope() => Some(refused.to_string()),
                 _ => None,
             });
@@ -86,25 +93,24 @@ impl Library {
                 None => Ok(()),
             }
         };
-        self.list(url, root_key, now, judge)
+        self.list(errand, root_key, judge)
     }
 
     fn list(
         &self,
-        url: &str,
+        errand: Errand<'_>,
         key: SpkiSha256,
-        now: Timestamp,
         judge: impl FnOnce(&Crl) -> Result<(), String> + Send + 'static,
     ) -> Pending<Arc<Crl>> {
-        let fetch_url = match FetchUrl::parse(url) {
-            Ok(fetch_url) => fetch_url,
+        let url = match FetchUrl::parse(errand.url) {
+            Ok(url) => url,
             Err(error) => return refused(error),
         };
-        let fetcher = Arc::clone(&self.fetcher);
+        let (fetcher, proxy) = (Arc::clone(&self.fetcher), errand.proxy.cloned());
         let fetch = async move {
-            let request = FetchRequest::Get;
-            let fetched = fetcher.fetch(&fetch_url, request, CRL_PEM_BYTES_MAX).await;
-            let bytes = fetched.map_err(|error| reason(&error))?;
+            let (proxy, request) = (proxy.as_deref(), FetchRequest::Get);
+            let fetched = fetcher.fetch(&url, proxy, request, CRL_PEM_BYTES_MAX);
+            let bytes = fetched.await.map_err(|error| reason(&error))?;
             let list = Crl::parse(&bytes).map_err(|error| error.to_string())?;
             judge(&list)?;
             let facts = list.facts();
@@ -115,26 +121,27 @@ impl Library {
                 value: Arc::new(list),
             })
         };
-        self.lists.obtain(&(url.to_owned(), key), now, fetch)
+        self.lists.obtain(&(errand.place(), key), errand.now, fetch)
     }
 
     /// What the responder at a URL answers about a certificate.
-    pub(super) fn answer(&self, url: &str, link: &Link, now: Timestamp) -> Pending<Answer> {
-        let fetch_url = match FetchUrl::parse(url) {
-            Ok(fetch_url) => fetch_url,
+    pub(super) fn answer(&self, errand: Errand<'_>, link: &Link) -> Pending<Answer> {
+        let url = match FetchUrl::parse(errand.url) {
+            Ok(url) => url,
             Err(error) => return refused(error),
         };
         let (certificate, issuer_key) = link.key();
-        let (fetcher, link) = (Arc::clone(&self.fetcher), link.clone());
+        let (fetcher, proxy) = (Arc::clone(&self.fetcher), errand.proxy.cloned());
+        let (link, now) = (link.clone(), unix_time(errand.now));
         let fetch = async move {
             let body = ocsp::request(&link).map_err(|error| error.to_string())?;
             let request = FetchRequest::Post {
                 media_type: REQUEST_MEDIA_TYPE,
                 body,
             };
-            let fetched = fetcher.fetch(&fetch_url, request, RESPONSE_BYTES_MAX).await;
-            let bytes = fetched.map_err(|error| reason(&error))?;
-            let answer = ocsp::verify(&bytes, &link, unix_time(now));
+            let fetched = fetcher.fetch(&url, proxy.as_deref(), request, RESPONSE_BYTES_MAX);
+            let bytes = fetched.await.map_err(|error| reason(&error))?;
+            let answer = ocsp::verify(&bytes, &link, now);
             let value = answer.map_err(|error| error.to_string())?;
             Ok(Fetched {
                 value,
@@ -143,8 +150,17 @@ impl Library {
                 bytes: 0,
             })
         };
-        let key = (url.to_owned(), certificate, issuer_key);
-        self.answers.obtain(&key, now, fetch)
+        let key = (errand.place(), certificate, issuer_key);
+        self.answers.obtain(&key, errand.now, fetch)
+    }
+}
+
+// === impl Errand ===
+
+impl Errand<'_> {
+    fn place(&self) -> Place {
+        let proxy = self.proxy.map(|proxy| proxy.name.clone());
+        (self.url.to_owned(), proxy)
     }
 }
 

@@ -348,20 +348,14 @@ mod tests {
                 Ok(key.into())
             );
         }
-        let now = NOW.plus(MINUTE);
-        assert_eq!(get(&shelf, 1, now, fetched(99, 10)).await, Ok(1));
-        assert_eq!(get(&shelf, 4, now, fetched(4, 10)).await, Ok(4));
+        let later = |minutes: u32| NOW.plus(MINUTE * minutes);
+        assert_eq!(get(&shelf, 1, later(1), fetched(99, 10)).await, Ok(1));
+        assert_eq!(get(&shelf, 4, later(2), fetched(4, 10)).await, Ok(4));
         assert_eq!(kept(&shelf), [1, 3, 4]);
         // By bytes, too; what has just come stays even if it is too long for all the shelf.
-        assert_eq!(
-            get(&shelf, 5, now.plus(MINUTE), fetched(5, 85)).await,
-            Ok(5)
-        );
-        assert_eq!(kept(&shelf), [1, 5]);
-        assert_eq!(
-            get(&shelf, 6, now.plus(MINUTE), fetched(6, 1000)).await,
-            Ok(6)
-        );
+        assert_eq!(get(&shelf, 5, later(3), fetched(5, 85)).await, Ok(5));
+        assert_eq!(kept(&shelf), [4, 5]);
+        assert_eq!(get(&shelf, 6, later(4), fetched(6, 1000)).await, Ok(6));
         assert_eq!(kept(&shelf), [6]);
     }
 

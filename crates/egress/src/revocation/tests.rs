@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use hookseal_domain::address_policy::PlainHttp;
+use hookseal_domain::transport::name::Name;
 use hookseal_pki::verify::verify;
 use hookseal_testkit::test_ca::{
     CrlSpec, Leaf, LeafSpec, OcspSigner, OcspSpec, OcspStatus, Purpose, Stapling, TestCa, Validity,
@@ -12,6 +13,7 @@ use rustls_pki_types::ServerName;
 
 use self::web::{Page, Web};
 use super::*;
+use crate::proxy::ProxyAddress;
 use crate::resolve::Resolver;
 
 /// 2026-11-23T00:00:00Z.
@@ -37,6 +39,7 @@ struct Asked<'a> {
     leaf: &'a Leaf,
     staple: &'a [u8],
     crl_urls: Vec<String>,
+    proxy: Option<Arc<Proxy>>,
     now: Timestamp,
     within: Duration,
 }
@@ -108,6 +111,7 @@ fn asked(leaf: &Leaf) -> Asked<'_> {
         leaf,
         staple: &[],
         crl_urls: Vec::new(),
+        proxy: None,
         now: NOW,
         within: Duration::from_secs(20),
     }
@@ -139,6 +143,7 @@ async fn ask(
             roots: &[Arc::new(others), Arc::new(roots)],
             staple: asked.staple,
             crl_urls: &asked.crl_urls,
+            proxy: asked.proxy.as_ref(),
             now: asked.now,
             within: asked.within,
         })
@@ -774,4 +779,41 @@ async fn a_certificate_may_demand_a_staple() {
         ..asked(&leaf)
     };
     assert_eq!(in_both(&mut world, &stapled).await, [GOOD, GOOD]);
+}
+
+/// Neither lists nor answers are fetched past the policy's proxy, and addresses are screened here.
+#[tokio::test]
+async fn the_policy_s_proxy_is_gone_through() {
+    let world = World::new().await;
+    let leaf = world.listed();
+    world.publish("/list", &CrlSpec::default());
+    let target = format!("127.0.0.1:{}", world.web.port());
+    let through = |address: &str| Asked {
+        proxy: Some(Arc::new(Proxy {
+            name: Name::parse("way-out").unwrap(),
+            address: ProxyAddress::parse(address).unwrap(),
+            credentials: None,
+        })),
+        ..asked(&leaf)
+    };
+    let proxied = through(&format!("http://{target}"));
+    assert_eq!(outcome(&world.ask(Hard, &proxied).await), GOOD);
+    assert_eq!(world.web.hits(&target), 1);
+    assert_eq!(world.web.hits("/list"), 1);
+    let strict = revocation(&[]);
+    let verdict = ask(&strict, &world.ca, Hard, &proxied).await;
+    assert!(
+        detail(&verdict).contains("address 127.0.0.1 is refused"),
+        "{verdict:?}"
+    );
+    assert_eq!(world.web.hits(&target), 1);
+    // What can't be had through the proxy is not had at all.
+    let closed = through("http://127.0.0.1:1");
+    let fresh = revocation(&["127.0.0.0/8"]);
+    let verdict = ask(&fresh, &world.ca, Hard, &closed).await;
+    assert!(
+        detail(&verdict).contains("the proxy way-out can't be used"),
+        "{verdict:?}"
+    );
+    assert_eq!(world.web.hits("/list"), 1);
 }

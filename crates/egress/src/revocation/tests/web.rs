@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -89,14 +90,14 @@ impl Web {
     }
 
     async fn serve(&self, mut tcp: TcpStream) -> std::io::Result<()> {
-        let mut request = Vec::new();
-        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-            if tcp.read_buf(&mut request).await? == 0 {
-                return Ok(());
-            }
+        let (mut path, mut head) = read_head(&mut tcp).await?;
+        // It is a proxy, too, which leads to itself only.
+        if head.starts_with("CONNECT") {
+            self.requests
+                .send_modify(|requests| requests.push((path, head)));
+            tcp.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            (path, head) = read_head(&mut tcp).await?;
         }
-        let head = String::from_utf8_lossy(&request).into_owned();
-        let path = head.split([' ', '?']).nth(1).unwrap().to_owned();
         let page = self.pages.lock().get(&path).cloned();
         self.requests
             .send_modify(|requests| requests.push((path, head)));
@@ -133,6 +134,19 @@ impl Web {
         }
         tcp.shutdown().await
     }
+}
+
+/// The path and all of the next request's head.
+async fn read_head(tcp: &mut TcpStream) -> std::io::Result<(String, String)> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        if tcp.read_buf(&mut request).await? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let head = String::from_utf8_lossy(&request).into_owned();
+    let path = head.split([' ', '?']).nth(1).unwrap().to_owned();
+    Ok((path, head))
 }
 
 /// Drives all of them at the same time.
