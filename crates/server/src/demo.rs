@@ -2,8 +2,9 @@
 //! that publishes, follows every delivery to its end and judges what arrived. Touches nothing that
 //! was there before.
 
-pub mod client;
+pub mod cast;
 pub mod events;
+pub mod mutual;
 pub mod receivers;
 pub mod screen;
 pub mod stage;
@@ -19,7 +20,8 @@ use tokio::time::{sleep, timeout};
 
 use hookseal_domain::time::Timestamp;
 
-use crate::demo::client::ClientError;
+use crate::demo::cast::Cast;
+use crate::api_client::ClientError;
 use crate::demo::events::Event;
 use crate::demo::receivers::{Ledger, Role};
 use crate::demo::screen::Screen;
@@ -59,11 +61,12 @@ pub enum DemoError {
 /// Plays the demo and answers what did not go as it should.
 pub async fn play(
     stage: &Stage,
+    cast: &Cast,
     events: &[Event],
     screen: &mut Screen,
 ) -> Result<Vec<Problem>, DemoError> {
-    set_up(stage, events).await?;
-    screen.show(&introduction(stage, events))?;
+    set_up(stage, cast, events).await?;
+    screen.show(&introduction(stage, cast, events))?;
 
     let began = stage.now();
     let published = tour::publish(&stage.client, events).await?;
@@ -74,12 +77,17 @@ pub async fn play(
         took.as_millis()
     ))?;
     // Whoever takes longer stands in the table as waiting.
-    if let Ok(followed) = timeout(SETTLE_TIMEOUT, follow(stage, &published, began, screen)).await {
+    if let Ok(followed) = timeout(
+        SETTLE_TIMEOUT,
+        follow(stage, cast, &published, began, screen),
+    )
+    .await
+    {
         followed?;
     }
 
     let mut seen = Vec::new();
-    for member in &stage.cast {
+    for member in cast.members() {
         let view = tour::look(&stage.client, member.role, &published).await?;
         seen.push((member.role, view, &*member.ledger));
     }
@@ -98,9 +106,9 @@ pub async fn play(
     Ok(problems)
 }
 
-async fn set_up(stage: &Stage, events: &[Event]) -> Result<(), DemoError> {
+async fn set_up(stage: &Stage, cast: &Cast, events: &[Event]) -> Result<(), DemoError> {
     tour::make_application(&stage.client, events).await?;
-    for member in &stage.cast {
+    for member in cast.members() {
         let url = member.receiver.url();
         let signing_key = member.signing_key.as_ref();
         let key = tour::make_endpoint(&stage.client, member.role, &url, signing_key).await?;
@@ -116,6 +124,7 @@ async fn set_up(stage: &Stage, events: &[Event]) -> Result<(), DemoError> {
 /// Looks until every delivery has come as far as it can.
 async fn follow(
     stage: &Stage,
+    cast: &Cast,
     published: &Published,
     began: Timestamp,
     screen: &mut Screen,
@@ -123,7 +132,7 @@ async fn follow(
     let mut shown = String::new();
     loop {
         let mut views = Vec::new();
-        for member in &stage.cast {
+        for member in cast.members() {
             views.push(tour::look(&stage.client, member.role, published).await?);
         }
         let state: Vec<_> = views.iter().map(state_of).collect();
@@ -150,14 +159,14 @@ fn state_of(view: &EndpointView) -> String {
     format!("{}: {}", view.name, counts.join(", "))
 }
 
-fn introduction(stage: &Stage, events: &[Event]) -> String {
+fn introduction(stage: &Stage, cast: &Cast, events: &[Event]) -> String {
     let api = stage.api_url();
     let mut text = format!(
         "Hookseal demo: {} to three receivers, signed, over TLS 1.3.\n\n  \
          API      {api}/api/v1   docs {api}/docs\n",
         number_of(events)
     );
-    for member in &stage.cast {
+    for member in cast.members() {
         let role = member.role;
         text.push_str(&format!(
             "  {:<8} {}   {}\n",
@@ -207,6 +216,19 @@ fn number_of(events: &[Event]) -> String {
         1 => "1 event".to_owned(),
         number => format!("{number} events"),
     }
+}
+
+/// What to look at while the demo with mutual TLS runs on.
+pub fn mutual_invitation(stage: &Stage) -> String {
+    let url = stage.api_url();
+    format!(
+        "\nThe API goes on at {url}/api/v1, its docs at {url}/docs. Why the impostor is refused:\n\n\
+         TOKEN={}\n\
+         curl -sS {url}/api/v1/app/{APP}/endpoint/impostor/transport/explain \\\n  \
+         -H \"Authorization: Bearer $TOKEN\"\n\n\
+         Runs until Ctrl-C; then everything is removed.\n",
+        stage.token().expose()
+    )
 }
 
 /// What to try while the demo runs on.

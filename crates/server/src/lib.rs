@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod api;
+pub mod api_client;
 pub mod auth;
 pub mod cli;
 pub mod config;

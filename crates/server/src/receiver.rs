@@ -28,7 +28,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -48,9 +48,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
-    transport: Transport,
-    stop: Option<oneshot::Sender<()>>,
+    scheme: &'static str,
+    orders: mpsc::UnboundedSender<Order>,
     accepting: JoinHandle<()>,
+}
+
+/// What a running receiver is told.
+#[derive(Debug)]
+enum Order {
+    /// To be spoken to otherwise from now on.
+    Replace(Transport),
+    /// To end.
+    Stop,
 }
 
 /// How a receiver is spoken to.
@@ -87,7 +96,6 @@ pub trait Recipient: Send + Sync + 'static {
 
 /// What all connections share.
 struct Service {
-    transport: Transport,
     recipient: Arc<dyn Recipient>,
     clock: Arc<dyn Clock>,
 }
@@ -104,18 +112,25 @@ impl Receiver {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let service = Arc::new(Service {
-            transport: transport.clone(),
-            recipient,
-            clock,
-        });
-        let (stop, stopped) = oneshot::channel();
+        let service = Arc::new(Service { recipient, clock });
+        let scheme = match transport {
+            Transport::Plain => "http",
+            Transport::Tls(_) => "https",
+        };
+        let (orders, ordered) = mpsc::unbounded_channel();
         Ok(Self {
             address,
-            transport,
-            stop: Some(stop),
-            accepting: tokio::spawn(accept_all(listener, service, stopped)),
+            scheme,
+            orders,
+            accepting: tokio::spawn(accept_all(listener, transport, service, ordered)),
         })
+    }
+
+    /// Speaks TLS as `config` says from now on; open connections finish what is under way and
+    /// close.
+    pub fn replace(&self, config: Arc<ServerConfig>) {
+        // Fails only if accepting has ended already.
+        let _ = self.orders.send(Order::Replace(Transport::Tls(config)));
     }
 
     /// Where it listens.
@@ -125,19 +140,13 @@ impl Receiver {
 
     /// Where to send webhooks to.
     pub fn url(&self) -> String {
-        let scheme = match self.transport {
-            Transport::Plain => "http",
-            Transport::Tls(_) => "https",
-        };
-        format!("{scheme}://{}/", self.address)
+        format!("{}://{}/", self.scheme, self.address)
     }
 
     /// Accepts no more, and lets what is under way finish within a bound.
     pub async fn stop(mut self) {
-        if let Some(stop) = self.stop.take() {
-            // Fails only if accepting has ended already.
-            let _ = stop.send(());
-        }
+        // Fails only if accepting has ended already.
+        let _ = self.orders.send(Order::Stop);
         let _ = (&mut self.accepting).await;
     }
 }
@@ -150,20 +159,29 @@ impl Drop for Receiver {
 
 async fn accept_all(
     listener: TcpListener,
+    mut transport: Transport,
     service: Arc<Service>,
-    mut stopped: oneshot::Receiver<()>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
-    let graceful = GracefulShutdown::new();
+    let mut graceful = GracefulShutdown::new();
     // Dropped with this task, and every connection with it.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            _ = &mut stopped => break,
+            order = orders.recv() => match order {
+                Some(Order::Replace(other)) => {
+                    transport = other;
+                    let old = std::mem::take(&mut graceful);
+                    connections.spawn(old.shutdown());
+                }
+                Some(Order::Stop) | None => break,
+            },
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, remote)) => {
                     let service = Arc::clone(&service);
-                    connections.spawn(service.serve(stream, remote, graceful.watcher()));
+                    let watcher = graceful.watcher();
+                    connections.spawn(service.serve(transport.clone(), stream, remote, watcher));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
@@ -178,13 +196,19 @@ async fn accept_all(
 
 impl Service {
     /// Serves one connection to its end. How it ends is the peer's affair.
-    async fn serve(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, watcher: Watcher) {
+    async fn serve(
+        self: Arc<Self>,
+        transport: Transport,
+        stream: TcpStream,
+        remote: SocketAddr,
+        watcher: Watcher,
+    ) {
         // Costs only latency where it fails.
         let _ = stream.set_nodelay(true);
-        let Transport::Tls(config) = &self.transport else {
+        let Transport::Tls(config) = transport else {
             return self.serve_http1(stream, remote, watcher).await;
         };
-        let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+        let handshake = TlsAcceptor::from(config).accept(stream);
         let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, handshake).await else {
             return;
         };

@@ -9,10 +9,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio::runtime::Runtime;
 
+use crate::demo::cast::Cast;
 use crate::demo::events::{self, Event, FILE_BYTES_MAX, SAMPLE};
+use crate::demo::mutual::{self, MutualError};
 use crate::demo::screen::Screen;
 use crate::demo::stage::Stage;
-use crate::demo::{DemoError, invitation, play};
+use crate::demo::{DemoError, invitation, mutual_invitation, play};
 use crate::runtime::signals::StopSignals;
 use crate::serve::RuntimeParts;
 
@@ -23,6 +25,10 @@ pub(super) struct Args {
     /// standard input; without it, those that come with the program
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+
+    /// Show mutual TLS instead: a private CA, pins, and both sides' keys replaced under way
+    #[arg(long, conflicts_with = "events")]
+    mtls: bool,
 
     /// End after the deliveries; the exit code is 0 only if everything arrived and verified
     #[arg(long)]
@@ -66,23 +72,47 @@ async fn demonstrate(args: &Args, events: &[Event]) -> anyhow::Result<ExitCode> 
 
 async fn show(args: &Args, stage: &Stage, events: &[Event]) -> anyhow::Result<ExitCode> {
     let mut screen = Screen::stdout();
-    let problems = match play(stage, events, &mut screen).await {
-        Ok(problems) => problems,
-        // Whoever was watching has gone, as in `hookseal demo | head`.
-        Err(DemoError::Screen(error)) if is_closed(&error) => return Ok(ExitCode::FAILURE),
-        Err(error) => return Err(error.into()),
-    };
-    if args.once {
-        return Ok(if problems.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
+    if args.mtls {
+        return match mutual::play(stage, &mut screen).await {
+            Ok(played) => {
+                let invitation = mutual_invitation(stage);
+                conclude(args, verdict(&played.problems), &invitation, &mut screen).await
+            }
+            Err(MutualError::Screen(error)) if is_closed(&error) => Ok(ExitCode::FAILURE),
+            Err(error) => Err(error.into()),
+        };
     }
-    match screen.show(&invitation(stage)) {
+    let cast = Cast::start(stage).await?;
+    match play(stage, &cast, events, &mut screen).await {
+        Ok(problems) => conclude(args, verdict(&problems), &invitation(stage), &mut screen).await,
+        // Whoever was watching has gone, as in `hookseal demo | head`.
+        Err(DemoError::Screen(error)) if is_closed(&error) => Ok(ExitCode::FAILURE),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends with the verdict, or goes on for whoever wants to try more.
+async fn conclude(
+    args: &Args,
+    verdict: ExitCode,
+    invitation: &str,
+    screen: &mut Screen,
+) -> anyhow::Result<ExitCode> {
+    if args.once {
+        return Ok(verdict);
+    }
+    match screen.show(invitation) {
         Ok(()) => std::future::pending().await,
         Err(error) if is_closed(&error) => Ok(ExitCode::FAILURE),
         Err(error) => Err(error.into()),
+    }
+}
+
+fn verdict<T>(problems: &[T]) -> ExitCode {
+    if problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

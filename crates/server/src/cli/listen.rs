@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use hookseal_domain::secret::Secret;
 use hookseal_engine::clock::Clock;
 
-use crate::receiver::authority::LocalAuthority;
+use crate::receiver::authority::{Clients, LocalAuthority};
 use crate::receiver::inbox::{Entry, Inbox};
 use crate::receiver::transcript::{Verification, transcript};
 use crate::receiver::verify::Verifier;
@@ -103,7 +103,7 @@ impl Args {
             "::1".to_owned(),
             self.addr.ip().to_string(),
         ];
-        let config = authority.server_config(names)?;
+        let config = authority.server(names)?.config(Clients::Anybody)?;
         std::fs::write(&self.ca_file, authority.pem())
             .with_context(|| format!("can't write {}", self.ca_file.display()))?;
         Ok(Transport::Tls(config))

@@ -1,30 +1,27 @@
-//! Where the demo plays: a whole server on a store in a temporary directory, an authority for the
-//! certificates, and the three receivers. Nothing of it outlives the demo.
+//! Where the demo plays: a whole server on a store in a temporary directory, and an authority for
+//! the certificates. Nothing of it outlives the demo.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use rustls::ServerConfig;
 use tempfile::TempDir;
 
 use hookseal_domain::access::Principal;
 use hookseal_domain::id::OrgId;
 use hookseal_domain::secret::Secret;
-use hookseal_domain::signature::key::KeyKind;
 use hookseal_domain::time::Timestamp;
 use hookseal_engine::clock::Clock;
 
 use crate::auth::jwt::{self, MintError};
 use crate::config::Config;
 use crate::config::source::{Assignment, NotAnAssignment, Sources};
-use crate::demo::client::Client;
-use crate::demo::receivers::{Ledger, Role};
+use crate::api_client::{Client, Server};
 use crate::keys::{self, KeyError};
 use crate::receiver::authority::{AuthorityError, LocalAuthority};
-use crate::receiver::{Receiver, Transport};
+use crate::receiver::{Receiver, Recipient, Transport};
 use crate::runtime::random::SystemRandom;
 use crate::serve::{self, RunningServer, RuntimeParts, StartError};
 use crate::telemetry;
@@ -43,29 +40,17 @@ const SETTINGS: [&str; 6] = [
     "log.filter=warn",
 ];
 
-/// A server with its receivers.
+/// A server, and what receivers need.
 pub struct Stage {
     /// A client of the server's API, with a token.
     pub client: Client,
-    /// The receivers.
-    pub cast: Vec<Member>,
+    /// Issues the certificates that the server trusts.
+    pub authority: LocalAuthority,
     server: RunningServer,
     token: Secret<String>,
     clock: Arc<dyn Clock>,
     /// Removed when dropped.
     folder: TempDir,
-}
-
-/// A receiver of the demo.
-pub struct Member {
-    /// How it behaves.
-    pub role: Role,
-    /// What it has seen.
-    pub ledger: Arc<Ledger>,
-    /// The receiver itself.
-    pub receiver: Receiver,
-    /// The key that its endpoint shall be signed with; `None` for one that the server makes.
-    pub signing_key: Option<Secret<String>>,
 }
 
 /// The stage could not be set.
@@ -120,18 +105,14 @@ impl Stage {
             Config::load(folder.path().join("data"), &sources).map_err(StartError::from)?;
         telemetry::init(&config.log);
 
-        let mut cast = Vec::new();
-        for role in Role::ALL {
-            cast.push(Member::start(role, &authority, &clock).await?);
-        }
         let server = serve::start(&config, runtime).await?;
         let org = OrgId::from_stored(*SystemRandom.key().expose());
         let (secret, now) = (keys::jwt_secret(&config)?, clock.now());
         let ends_at = Some(now.plus(TOKEN_LIFETIME));
         let token = jwt::mint(&secret, Principal::Organisation(org), now, ends_at)?;
         Ok(Self {
-            client: Client::new(server.api_address(), token.clone()),
-            cast,
+            client: Client::new(Server::plain(server.api_address()), token.clone()),
+            authority,
             server,
             token,
             clock,
@@ -154,6 +135,18 @@ impl Stage {
         self.clock.now()
     }
 
+    /// Starts a receiver that speaks TLS as `config` says.
+    pub async fn receiver(
+        &self,
+        config: Arc<ServerConfig>,
+        recipient: Arc<dyn Recipient>,
+    ) -> Result<Receiver, StageError> {
+        let address = ([127, 0, 0, 1], 0).into();
+        let transport = Transport::Tls(config);
+        let receiver = Receiver::start(address, transport, recipient, Arc::clone(&self.clock));
+        receiver.await.map_err(StageError::Receiver)
+    }
+
     /// Waits until the store can't be trusted any more, and says why.
     pub async fn failed(&self) -> String {
         self.server.failed().await
@@ -162,40 +155,6 @@ impl Stage {
     /// Stops everything and removes the store.
     pub async fn strike(self) -> io::Result<()> {
         self.server.shutdown().await;
-        for member in self.cast {
-            member.receiver.stop().await;
-        }
         self.folder.close()
-    }
-}
-
-// === impl Member ===
-
-impl Member {
-    async fn start(
-        role: Role,
-        authority: &LocalAuthority,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Self, StageError> {
-        let ledger = Ledger::new(role);
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let transport = Transport::Tls(authority.server_config(names)?);
-        let address = ([127, 0, 0, 1], 0).into();
-        let recipient = Arc::clone(&ledger);
-        let receiver = Receiver::start(address, transport, recipient, Arc::clone(clock));
-        let signing_key = match role.signing_key_kind() {
-            KeyKind::HmacSha256 => None,
-            KeyKind::Ed25519 => {
-                let seed = SystemRandom.key::<32>();
-                let text = format!("whsk_{}", STANDARD.encode(seed.expose()));
-                Some(Secret::new(text))
-            }
-        };
-        Ok(Self {
-            role,
-            ledger,
-            receiver: receiver.await.map_err(StageError::Receiver)?,
-            signing_key,
-        })
     }
 }

@@ -204,6 +204,7 @@ mod tests {
             outcome: outcome.to_owned(),
             reason: (!reason.is_empty()).then(|| reason.to_owned()),
             attempt_number: number,
+            tls_failure: None,
             connection: ConnectionOut {
                 tls: Some(TlsOut {
                     version: "TLSv1.3".to_owned(),

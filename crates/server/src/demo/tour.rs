@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use hookseal_domain::secret::Secret;
 
-use crate::demo::client::{Client, ClientError};
+use crate::api_client::{Client, ClientError};
 use crate::demo::events::Event;
 use crate::demo::receivers::Role;
 use crate::demo::table::EndpointView;

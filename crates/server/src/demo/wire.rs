@@ -116,9 +116,20 @@ pub struct AttemptOut {
     pub outcome: String,
     /// Why it failed, where the outcome does not say it all.
     pub reason: Option<String>,
+    /// What it means, where TLS failed.
+    pub tls_failure: Option<TlsFailureOut>,
     /// The connection.
     #[serde(default)]
     pub connection: ConnectionOut,
+}
+
+/// What a failure of TLS means.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TlsFailureOut {
+    /// Its stable name.
+    pub code: String,
+    /// What to do.
+    pub advice: String,
 }
 
 /// What is known of a connection.

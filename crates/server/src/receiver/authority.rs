@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use hookseal_domain::time::Timestamp;
+use hookseal_pki::certificate::SpkiSha256;
 
 /// How long before now the certificates begin: clocks differ.
 const BACKDATED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,6 +27,21 @@ const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct LocalAuthority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     now: Timestamp,
+}
+
+/// A server's certificate with its key.
+pub struct ServerIdentity {
+    pem: String,
+    der: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+/// Which clients a server lets in.
+pub enum Clients<'a> {
+    /// Every one; none is asked for a certificate.
+    Anybody,
+    /// Those with a certificate of this authority.
+    Of(&'a LocalAuthority),
 }
 
 /// A certificate could not be made.
@@ -38,6 +56,9 @@ pub enum AuthorityError {
     /// The TLS library refuses the certificate.
     #[error("the certificate can't be used")]
     Tls(#[from] rustls::Error),
+    /// The TLS library refuses the root for clients.
+    #[error("the root can't be used for clients")]
+    Clients(#[from] VerifierBuilderError),
 }
 
 // === impl LocalAuthority ===
@@ -58,21 +79,82 @@ impl LocalAuthority {
         self.issuer.pem()
     }
 
-    /// What a TLS 1.3 server called by any of `names` (DNS names or addresses) needs.
-    pub fn server_config(&self, names: Vec<String>) -> Result<Arc<ServerConfig>, AuthorityError> {
+    /// A certificate for a server called by any of `names` (DNS names or addresses), with a new
+    /// key.
+    pub fn server(&self, names: Vec<String>) -> Result<ServerIdentity, AuthorityError> {
+        self.issue(names, KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
+    }
+
+    /// Another certificate for the key of `server`, which may be another authority's.
+    pub fn reissue(
+        &self,
+        server: &ServerIdentity,
+        names: Vec<String>,
+    ) -> Result<ServerIdentity, AuthorityError> {
+        self.issue(names, KeyPair::try_from(server.key.serialize_der())?)
+    }
+
+    fn issue(&self, names: Vec<String>, key: KeyPair) -> Result<ServerIdentity, AuthorityError> {
         let mut params = params("Hookseal receiver", names, self.now)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let leaf = params.signed_by(&key, &self.issuer)?;
+        Ok(ServerIdentity {
+            pem: leaf.pem(),
+            der: leaf.der().clone(),
+            key,
+        })
+    }
 
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    /// Answers a client's certificate request (PKCS#10 in PEM) with a certificate, in PEM.
+    pub fn sign_client(&self, request_pem: &str) -> Result<String, AuthorityError> {
+        let request = CertificateSigningRequestParams::from_pem(request_pem)?;
+        let mut params = params("Hookseal client", Vec::new(), self.now)?;
+        params.distinguished_name = request.params.distinguished_name;
+        params.subject_alt_names = request.params.subject_alt_names;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let leaf = params.signed_by(&request.public_key, &self.issuer)?;
+        Ok(leaf.pem())
+    }
+
+    /// Demands certificates of this authority from clients.
+    fn client_verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, AuthorityError> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone())?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], key)?;
+        Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?)
+    }
+}
+
+// === impl ServerIdentity ===
+
+impl ServerIdentity {
+    /// The certificate, for whoever shall pin it.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The pin of its key.
+    pub fn pin(&self) -> SpkiSha256 {
+        SpkiSha256::of_spki(&self.key.subject_public_key_info())
+    }
+
+    /// What a TLS 1.3 server with this certificate needs.
+    pub fn config(&self, clients: Clients<'_>) -> Result<Arc<ServerConfig>, AuthorityError> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder = match clients {
+            Clients::Anybody => builder.with_no_client_auth(),
+            Clients::Of(authority) => {
+                builder.with_client_cert_verifier(authority.client_verifier()?)
+            }
+        };
+        let mut config = builder.with_single_cert(vec![self.der.clone()], key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::receiver::authority::LocalAuthority;
+use crate::receiver::authority::{Clients, LocalAuthority};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -140,7 +140,9 @@ async fn what_is_not_taken() {
 async fn http2_over_tls_1_3() {
     let authority = LocalAuthority::make("Test root", NOW).unwrap();
     let config = authority
-        .server_config(vec!["localhost".into(), "127.0.0.1".into()])
+        .server(vec!["localhost".into(), "127.0.0.1".into()])
+        .unwrap()
+        .config(Clients::Anybody)
         .unwrap();
     let (receiver, keeper) = start(Transport::Tls(config)).await;
     assert!(receiver.url().starts_with("https://127.0.0.1:"));
