@@ -8,6 +8,7 @@ mod listen;
 mod migrate;
 mod serve;
 mod sources;
+mod tls;
 mod token;
 
 use std::fmt::Display;
@@ -41,6 +42,8 @@ enum Command {
     Serve(serve::Args),
     /// Receive webhooks on this machine, verify them and show what arrives.
     Listen(listen::Args),
+    /// Look at and change what is demanded of connections to receivers.
+    Tls(tls::Args),
     /// Print a bearer token for the API.
     Token(token::Args),
     /// Bring the database's schema up to date.
@@ -79,6 +82,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Listen(args) => listen::run(&args),
+        Command::Tls(args) => tls::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -19,6 +19,8 @@ const PREFIX: &str = "HOOKSEAL_";
 pub const CONFIG_VARIABLE: &str = "HOOKSEAL_CONFIG";
 /// The variable that stands for `--data-dir`.
 pub const DATA_DIR_VARIABLE: &str = "HOOKSEAL_DATA_DIR";
+/// Where the command line finds a running server, and what it shows it: no settings of the server.
+pub const CLIENT_VARIABLES: [&str; 2] = ["HOOKSEAL_URL", "HOOKSEAL_TOKEN"];
 /// Kubernetes sets these in every container beside a service that is called hookseal.
 const SERVICE_LINKS: [&str; 2] = ["HOOKSEAL_SERVICE_", "HOOKSEAL_PORT"];
 
@@ -172,6 +174,7 @@ impl Layers {
         for (name, value) in environment {
             if !name.starts_with(PREFIX)
                 || [CONFIG_VARIABLE, DATA_DIR_VARIABLE].contains(&name.as_str())
+                || CLIENT_VARIABLES.contains(&name.as_str())
                 || SERVICE_LINKS.iter().any(|link| name.starts_with(link))
             {
                 continue;
