@@ -166,7 +166,7 @@ impl Subject {
             let path = format!("{endpoint}/pins");
             self.call(connection, Method::POST, &path, &pin).await?;
         }
-        let enforce = serde_json::json!({ "pinning": "enforce" });
+        let enforce = serde_json::json!({ "own": { "pinning": "enforce" } });
         let path = format!("{endpoint}/transport");
         self.call(connection, Method::PATCH, &path, &enforce)
             .await?;
