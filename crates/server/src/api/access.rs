@@ -246,7 +246,7 @@ impl FromRequestParts<Api> for EventTypePath {
 }
 
 /// A part of the path that may be an id or a uid, which have the same shape.
-async fn path_param(parts: &mut Parts, name: &'static str) -> Result<String, ApiError> {
+pub(crate) async fn path_param(parts: &mut Parts, name: &'static str) -> Result<String, ApiError> {
     /// No uid can begin with this: ids are taken too.
     const NO_PREFIX: &str = "/";
     let invalid =

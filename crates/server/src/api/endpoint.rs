@@ -2,8 +2,12 @@
 
 mod body;
 mod headers;
+mod mtls;
+pub(crate) mod pins;
 mod rules;
 mod secret;
+mod server_ca;
+pub(crate) mod transport;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,6 +18,7 @@ use utoipa_axum::routes;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec};
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::signature::key::{HMAC_BYTES, SigningKey};
+use hookseal_domain::transport::name::Name;
 use hookseal_store::config::{Created, NewEndpoint};
 use hookseal_store::page::PageRequest;
 use hookseal_store::publish::Idempotency;
@@ -34,7 +39,7 @@ use crate::api::{Api, ApiContext};
 pub(crate) use crate::api::endpoint::body::{EndpointOut, texts};
 
 /// What the errors call it.
-const WHAT: &str = "the endpoint";
+pub(crate) const WHAT: &str = "the endpoint";
 
 /// The operations.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -43,6 +48,10 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get, put, patch, delete))
         .merge(headers::routes())
         .merge(secret::routes())
+        .merge(mtls::routes())
+        .merge(server_ca::routes())
+        .merge(transport::routes())
+        .merge(pins::routes())
 }
 
 impl FromQuery for PageRequest<EndpointId> {
@@ -82,6 +91,7 @@ async fn create(
         api.engine.now(),
         format_args!("endpoint {}", own.id()),
     );
+    api.check_plain_http(&own, None, &checked.spec.url).await?;
     let made = api.create_endpoint(own.id(), checked, idempotency).await?;
     Ok(json(
         StatusCode::CREATED,
@@ -120,6 +130,8 @@ async fn put(
     }
     let spec = body.check(&api.config.address_policy)?;
     let found = api.engine.store().endpoint(own.id(), &named).await?;
+    api.check_plain_http(&own, found.as_ref(), &spec.url)
+        .await?;
     let put = match (found, named) {
         (Some(before), _) => Created::Existing(api.replace_endpoint(own.id(), before, spec).await?),
         (None, EndpointRef::Id(_)) => return Err(ApiError::not_found(WHAT)),
@@ -145,6 +157,7 @@ async fn patch(
     let _turn = api.turns.of(own.id()).await;
     let before = own.endpoint(&api, &named).await?;
     let spec = patch.apply(before.clone(), &api.config.address_policy)?;
+    api.check_plain_http(&own, Some(&before), &spec.url).await?;
     let endpoint = api.replace_endpoint(own.id(), before, spec).await?;
     Ok(ok(&EndpointOut::of(endpoint)))
 }
@@ -164,6 +177,11 @@ async fn delete(
     })
     .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The name of what belongs to this endpoint alone.
+fn private_name(endpoint: &Endpoint) -> Result<Name, ApiError> {
+    Name::parse(&endpoint.id.to_string()).map_err(|violation| ApiError::internal(&violation))
 }
 
 // === impl CheckedEndpoint ===

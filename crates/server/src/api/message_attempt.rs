@@ -32,6 +32,8 @@ use crate::api::respond::{json, ok};
 use crate::api::wire::{Empty, StatusText};
 use crate::api::{Api, ApiContext};
 
+pub(crate) use crate::api::message_attempt::body::TlsOut;
+
 /// What the errors call it.
 const WHAT: &str = "the attempt";
 

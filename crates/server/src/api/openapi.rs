@@ -13,7 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::api::error::violations::FieldViolation;
 use crate::api::error::{ErrorBody, ValidationBody};
 use crate::api::wire::numbers::StatusCodeClass;
-use crate::api::{Api, application, docs, endpoint, event_type, health, message, message_attempt};
+use crate::api::{
+    Api, application, docs, endpoint, event_type, health, message, message_attempt, transport,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,6 +31,8 @@ use crate::api::{Api, application, docs, endpoint, event_type, health, message, 
         (name = "Event Type", description = "The catalogue of what happens."),
         (name = "Message", description = "What happened."),
         (name = "Message Attempt", description = "What became of it."),
+        (name = "Transport", description = "What is demanded of connections, and what we prove \
+            ourselves with."),
         (name = "Health", description = "Whether the server can work."),
     ),
     components(schemas(ErrorBody, ValidationBody, FieldViolation, StatusCodeClass)),
@@ -66,6 +70,7 @@ pub(crate) fn operations() -> OpenApiRouter<Api> {
         .merge(event_type::routes())
         .merge(message::routes())
         .merge(message_attempt::routes())
+        .merge(transport::routes())
         .merge(health::routes())
 }
 

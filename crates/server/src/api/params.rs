@@ -54,6 +54,34 @@ path_params! {
         /// The endpoint's id or uid.
         endpoint_id: text::Uid,
     }
+    /// Names something of an organisation's transport security.
+    TransportNameParams {
+        /// Its name.
+        name: text::TransportName,
+    }
+    /// Names a root of a trust anchor set.
+    TrustAnchorParams {
+        /// The set's name.
+        name: text::TransportName,
+        /// SHA-256 of the root's certificate.
+        sha256: text::Sha256,
+    }
+    /// Names a certificate of a client identity.
+    IdentityCertificateParams {
+        /// The identity's name.
+        name: text::TransportName,
+        /// The certificate's number within it.
+        number: u32,
+    }
+    /// Names a pin of an endpoint.
+    PinParams {
+        /// The application's id or uid.
+        app_id: text::Uid,
+        /// The endpoint's id or uid.
+        endpoint_id: text::Uid,
+        /// SHA-256 of the pinned key: what its pin has in base64.
+        sha256: text::Sha256,
+    }
     /// Names an event type.
     EventTypeParams {
         /// The event type's name.

@@ -90,6 +90,10 @@ pub(crate) mod text {
         MessageId [pattern("^msg_[A-Za-z0-9]{27}$"), min_length(31), max_length(31)];
         /// Id of an attempt.
         AttemptId [pattern("^atmpt_[A-Za-z0-9]{27}$"), min_length(33), max_length(33)];
+        /// The name of a transport policy, trust anchor set, client identity or proxy.
+        TransportName [pattern(r"^[a-zA-Z0-9\-_.]+$"), min_length(1), max_length(128)];
+        /// SHA-256 in hex digits.
+        Sha256 [pattern("^[0-9a-fA-F]{64}$"), min_length(64), max_length(64)];
         /// An absolute URL.
         Url [format(SchemaFormat::Custom("uri".to_owned())), min_length(1), max_length(65_536)];
     }

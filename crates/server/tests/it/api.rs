@@ -11,4 +11,5 @@ mod messages;
 mod pages;
 mod resources;
 mod shop;
+mod transport;
 mod validation;

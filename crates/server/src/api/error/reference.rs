@@ -106,6 +106,46 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("header.count", "An endpoint has at most 50 custom headers."),
     (
+        "value_error.unknown",
+        "The field does not exist. What concerns transport security refuses such fields, since one that is spelled wrong would protect nothing.",
+    ),
+    (
+        "value_error.name.reserved",
+        "The name must not be `none` or begin with `ep_`.",
+    ),
+    (
+        "value_error.reference",
+        "The name must be that of something that exists.",
+    ),
+    (
+        "value_error.server_name",
+        "`serverName` must be a DNS name or an IP address.",
+    ),
+    (
+        "value_error.crl_url",
+        "`crlUrls` lists absolute `http://` URLs of at most 1,024 bytes, without user name, password and fragment.",
+    ),
+    (
+        "value_error.trust_anchors",
+        "Trust anchors are 1 to 32 certificates of CAs in PEM, valid now, none of them public, none twice.",
+    ),
+    (
+        "value_error.client_identity",
+        "A client certificate must be valid now, meant for clients, come with those between it and the root, and match its key.",
+    ),
+    (
+        "value_error.certificate_request",
+        "A certificate request needs a common name of 1 to 64 characters and at most 16 DNS names, addresses and URIs.",
+    ),
+    (
+        "value_error.pin",
+        "A pin is `sha256/` and the base64 of a key's SHA-256, or one certificate, certificate request or public key in PEM.",
+    ),
+    (
+        "value_error.transport",
+        "What the endpoint's transport policy demands can't be had like this; the message says what is missing.",
+    ),
+    (
         "value_error.not_supported",
         "This server can't do what the field asks for, and doing something else would be wrong.",
     ),

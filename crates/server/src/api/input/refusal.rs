@@ -40,6 +40,11 @@ fn plain(text: &str) -> Violation {
         // With its name, which is one of the contract's.
         return Violation::new("type_error", text.to_owned());
     }
+    if let Some(named) = text.strip_prefix("unknown field ") {
+        let known = named.split_once(", expected ").map(|(_, known)| known);
+        let message = format!("is no field here; it can have {}", known.unwrap_or("none"));
+        return Violation::new("value_error.unknown", message);
+    }
     let expected = text
         .rsplit_once(", expected ")
         .map(|(_, expected)| expected);

@@ -8,6 +8,7 @@ use hookseal_domain::delivery::attempt::{Attempt, ConnectionFacts, TlsFacts};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_store::inspect::Content;
 
+use crate::api::transport::failure::FailureOut;
 use crate::api::wire::{At, StatusText, numbers, text};
 
 /// What stands for a response that was expunged.
@@ -57,6 +58,9 @@ pub(crate) struct AttemptOut {
     /// Why it failed, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What it means, where TLS failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_failure: Option<FailureOut>,
     /// How the delivery ended, if with this attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<&'static str>,
@@ -97,10 +101,10 @@ struct RefusedOut {
 }
 
 /// What is known of a TLS session.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AttemptTls)]
-struct TlsOut {
+pub(crate) struct TlsOut {
     /// `TLSv1.2` or `TLSv1.3`.
     version: String,
     /// Name of the cipher suite.
@@ -145,6 +149,7 @@ impl AttemptOut {
             attempt_number: attempt.number,
             outcome: attempt.outcome.as_str(),
             reason: attempt.facts.reason,
+            tls_failure: attempt.facts.tls_failure.map(FailureOut::of),
             ended: attempt.ended.map(|ended| ended.as_str()),
             connection: ConnectionOut::of(attempt.facts.connection),
         }
@@ -185,7 +190,8 @@ impl ConnectionOut {
 // === impl TlsOut ===
 
 impl TlsOut {
-    fn of(facts: TlsFacts) -> Self {
+    /// As it goes out.
+    pub(crate) fn of(facts: TlsFacts) -> Self {
         Self {
             version: facts.version,
             cipher_suite: facts.cipher_suite,

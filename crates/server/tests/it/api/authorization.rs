@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use hookseal_testkit::test_ca::TestCa;
 use hookseal_testkit::wait::until;
 
 use crate::api::shop::{Shop, id};
@@ -22,7 +23,7 @@ enum For {
 }
 
 /// The matrix. An operation that is not in it fails the test.
-const MATRIX: [(&str, For); 34] = [
+const MATRIX: [(&str, For); 70] = [
     ("v1.application.list", For::Organisation),
     ("v1.application.create", For::Organisation),
     ("v1.application.get", For::OwnApplication),
@@ -63,6 +64,42 @@ const MATRIX: [(&str, For); 34] = [
     ("v1.message-attempt.get", For::OwnApplication),
     ("v1.message-attempt.expunge-content", For::Organisation),
     ("v1.message-attempt.resend", For::OwnApplication),
+    ("v1.endpoint.get-mtls", For::OwnApplication),
+    ("v1.endpoint.set-mtls-config", For::Organisation),
+    ("v1.endpoint.delete-mtls-config", For::Organisation),
+    ("v1.endpoint.get-server-ca", For::OwnApplication),
+    ("v1.endpoint.set-server-ca", For::Organisation),
+    ("v1.endpoint.transport.get", For::OwnApplication),
+    ("v1.endpoint.transport.put", For::Organisation),
+    ("v1.endpoint.transport.patch", For::Organisation),
+    ("v1.endpoint.transport.explain", For::OwnApplication),
+    ("v1.endpoint.transport.probe", For::Organisation),
+    ("v1.endpoint.pins.list", For::OwnApplication),
+    ("v1.endpoint.pins.add", For::Organisation),
+    ("v1.endpoint.pins.learn", For::Organisation),
+    ("v1.endpoint.pins.patch", For::Organisation),
+    ("v1.endpoint.pins.remove", For::Organisation),
+    ("v1.transport.explain", For::Organisation),
+    ("v1.transport.policy.list", For::Organisation),
+    ("v1.transport.policy.get", For::Organisation),
+    ("v1.transport.policy.put", For::Organisation),
+    ("v1.transport.policy.delete", For::Organisation),
+    ("v1.transport.trust-anchors.list", For::Organisation),
+    ("v1.transport.trust-anchors.get", For::Organisation),
+    ("v1.transport.trust-anchors.put", For::Organisation),
+    ("v1.transport.trust-anchors.delete", For::Organisation),
+    ("v1.transport.trust-anchors.add", For::Organisation),
+    ("v1.transport.trust-anchors.mark", For::Organisation),
+    ("v1.transport.trust-anchors.remove", For::Organisation),
+    ("v1.transport.client-identity.list", For::Organisation),
+    ("v1.transport.client-identity.get", For::Organisation),
+    ("v1.transport.client-identity.delete", For::Organisation),
+    ("v1.transport.client-identity.upload", For::Organisation),
+    ("v1.transport.client-identity.install", For::Organisation),
+    ("v1.transport.client-identity.request", For::Organisation),
+    ("v1.transport.client-identity.distribute", For::Organisation),
+    ("v1.transport.client-identity.retire", For::Organisation),
+    ("v1.transport.client-identity.rotation", For::Organisation),
 ];
 
 /// What the paths of one application name.
@@ -71,6 +108,9 @@ struct Stock {
     endpoint: String,
     message: String,
     attempt: String,
+    /// SHA-256 of the endpoint's pin, and of the root of the set that has the application's name.
+    pin: String,
+    root: String,
 }
 
 impl Stock {
@@ -85,12 +125,32 @@ impl Stock {
             Ok(shop.get(&path).await["data"].get(0).map(id))
         });
         let attempt = attempt.await.unwrap();
+        let pins = format!("/app/{app}/endpoint/{endpoint}/pins");
+        let pin = shop.make(
+            &pins,
+            r#"{"pin": "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}"#,
+        );
+        let pin = pin.await["sha256"].as_str().unwrap().to_owned();
         Self {
+            root: Self::transport(shop, &app).await,
             app,
             endpoint,
             message,
             attempt,
+            pin,
         }
+    }
+
+    /// A policy, a set of one root and a client identity, all with this name.
+    async fn transport(shop: &Shop, name: &str) -> String {
+        let policy = format!("/transport/policy/{name}");
+        shop.ask("PUT", &policy, "{}").await.expect(201);
+        let pem = TestCa::new("Root").unwrap().root_pem();
+        let anchors = format!("/transport/trust-anchors/{name}/anchors");
+        let set = shop.make(&anchors, &json!({"pem": pem}).to_string()).await;
+        let requests = format!("/transport/client-identity/{name}/requests");
+        shop.make(&requests, r#"{"commonName": "us"}"#).await;
+        set["anchors"][0]["sha256"].as_str().unwrap().to_owned()
     }
 
     fn path(&self, template: &str) -> String {
@@ -101,6 +161,16 @@ impl Stock {
             .replace("{msg_id}", &self.message)
             .replace("{attempt_id}", &self.attempt)
             .replace("{event_type_name}", "t")
+            .replace("{name}", &self.app)
+            .replace("{number}", "1")
+            .replace(
+                "{sha256}",
+                if template.contains("/pins/") {
+                    &self.pin
+                } else {
+                    &self.root
+                },
+            )
     }
 }
 
@@ -243,7 +313,7 @@ async fn things_of_one_application_are_not_found_in_another() {
     for (method, template, operation) in operations() {
         let of_application = template.contains("{endpoint_id}") || template.contains("{msg_id}");
         // A PUT makes what does not exist, but not with an id that looks like ours.
-        if !of_application {
+        if !of_application || !template.contains("{app_id}") {
             continue;
         }
         let body = r#"{"url": "https://example.com", "headers": {}}"#;

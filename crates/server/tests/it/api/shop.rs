@@ -24,10 +24,11 @@ use hookseal_domain::access::Principal;
 use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
 use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
-use hookseal_domain::id::{AppId, OrgId};
+use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::KeyKind;
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_egress::{Egress, EgressConfig};
 use hookseal_engine::clock::{Clock, Random};
 use hookseal_engine::config::{EngineConfig, SvixHeaders};
@@ -36,6 +37,7 @@ use hookseal_store::Store;
 use hookseal_store::retention::RetentionPolicy;
 use hookseal_store::seal::MasterKey;
 use hookseal_store::sqlite::{SqliteOptions, SqliteStore};
+use hookseal_store::transport::SeenHandshake;
 
 /// 2026-11-23T08:20:00Z.
 const START: Timestamp = Timestamp::from_millis(1_795_422_000_000);
@@ -47,6 +49,7 @@ pub(crate) struct Shop {
     org: OrgId,
     token: String,
     clock: Arc<TestClock>,
+    store: Arc<dyn Store>,
     _folder: TempDir,
 }
 
@@ -74,6 +77,7 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(Mutex::new(START)));
         let engine = engine(&folder, &clock).await;
+        let store = Arc::clone(engine.store());
         let mut config = ApiConfig {
             payload_bytes_max: 1 << 20,
             address_policy: Arc::new(policy()),
@@ -93,6 +97,7 @@ impl Shop {
             token: token(Principal::Organisation(org)),
             org,
             clock,
+            store,
             _folder: folder,
         }
     }
@@ -115,6 +120,21 @@ impl Shop {
     pub(crate) fn advance(&self, by: Duration) {
         let mut now = self.clock.0.lock();
         *now = now.plus(by);
+    }
+
+    /// Keeps what was seen of an endpoint.
+    pub(crate) async fn saw(&self, app: &str, endpoint: &str, report: &HandshakeReport) {
+        let seen = SeenHandshake {
+            org: self.org,
+            app: AppId::parse(app).unwrap(),
+            endpoint: EndpointId::parse(endpoint).unwrap(),
+            report: HandshakeReport {
+                at: self.clock.now(),
+                ..report.clone()
+            },
+        };
+        self.advance(Duration::from_secs(1));
+        self.store.record_handshakes(vec![seen]).await.unwrap();
     }
 
     /// The same API behind a socket.

@@ -1,0 +1,184 @@
+//! The operations `mtls` and `ca` of the contract.
+
+use serde_json::{Value, json};
+
+use hookseal_testkit::fake_endpoint::FakeEndpoint;
+use hookseal_testkit::test_ca::{Leaf, LeafSpec, Speaks, TestCa};
+
+use crate::api::shop::Shop;
+use crate::api::transport::client;
+
+/// Certificate and key in one text, as the contract wants them.
+fn identity(leaf: &Leaf) -> Value {
+    json!({"identity": format!("{}{}", leaf.chain_pem(), leaf.key_pem())})
+}
+
+#[tokio::test]
+async fn both_together_make_a_mutual_connection() {
+    let shop = Shop::open().await;
+    let (partner, ours) = (
+        TestCa::new("Partner CA").unwrap(),
+        TestCa::new("Our CA").unwrap(),
+    );
+    let leaf = partner.issue(&LeafSpec::default()).unwrap();
+    let receiver = FakeEndpoint::tls(&leaf, [200]).await.unwrap();
+    receiver.demand(&leaf, Speaks::Http1, &ours).unwrap();
+    let endpoint = shop.path_of_endpoint("a", &receiver.url()).await;
+    let (mtls, ca) = (format!("{endpoint}/mtls"), format!("{endpoint}/ca"));
+    shop.tell("PUT", &ca, &json!({"cert": partner.root_pem()}), 204)
+        .await;
+    shop.tell("PUT", &mtls, &identity(&client(&ours, "us")), 204)
+        .await;
+    let shown = shop.get(&format!("{endpoint}/transport")).await;
+    let name = endpoint.rsplit('/').next().unwrap();
+    let own = json!({"trust": "private", "trustAnchors": name, "clientIdentity": name});
+    assert_eq!(shown["own"], own);
+    let seen = shop
+        .tell(
+            "POST",
+            &format!("{endpoint}/transport/probe"),
+            &Value::Null,
+            200,
+        )
+        .await;
+    assert_eq!(seen["result"], "ok", "{seen}");
+    assert_eq!(seen["client"]["decision"], "matched");
+}
+
+#[tokio::test]
+async fn the_way_of_mtls() {
+    let shop = Shop::open().await;
+    let ca = TestCa::new("Our CA").unwrap();
+    let endpoint = shop.path_of_endpoint("a", "https://example.com").await;
+    let mtls = format!("{endpoint}/mtls");
+    assert_eq!(shop.get(&mtls).await, json!({}));
+    let first = identity(&client(&ca, "first"));
+    shop.tell("PUT", &mtls, &first, 204).await;
+    let shown = shop.get(&mtls).await;
+    assert_eq!(
+        (&shown["subject"], &shown["issuer"]),
+        (&json!("CN=first"), &json!("CN=Our CA"))
+    );
+    assert!(!shown.to_string().contains("PRIVATE"), "{shown}");
+    // The same again changes nothing; another one takes over and leaves one to fall back on.
+    shop.tell("PUT", &mtls, &first, 204).await;
+    for name in ["second", "third"] {
+        shop.tell("PUT", &mtls, &identity(&client(&ca, name)), 204)
+            .await;
+    }
+    assert_eq!(shop.get(&mtls).await["subject"], "CN=third");
+    let name = endpoint.rsplit('/').next().unwrap();
+    let kept = shop
+        .get(&format!("/transport/client-identity/{name}"))
+        .await;
+    let stages: Vec<_> = kept["certificates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["stage"])
+        .collect();
+    assert_eq!(stages, ["retired", "distributed", "distributed"]);
+    shop.ask("DELETE", &mtls, "").await.expect(204);
+    assert_eq!(shop.get(&mtls).await, json!({}));
+    assert_eq!(
+        shop.get(&format!("{endpoint}/transport")).await["own"],
+        json!({})
+    );
+    assert_eq!(
+        shop.get("/transport/client-identity").await["data"],
+        json!([])
+    );
+    shop.ask("DELETE", &mtls, "").await.expect(204);
+}
+
+#[tokio::test]
+async fn the_way_of_ca() {
+    let shop = Shop::open().await;
+    let (old, new) = (
+        TestCa::new("Old CA").unwrap(),
+        TestCa::new("New CA").unwrap(),
+    );
+    let endpoint = shop.path_of_endpoint("a", "https://example.com").await;
+    let ca = format!("{endpoint}/ca");
+    assert_eq!(shop.get(&ca).await, json!({"cert": null}));
+    let both = format!("{}{}", old.root_pem(), new.root_pem());
+    shop.tell("PUT", &ca, &json!({"cert": both}), 204).await;
+    let shown = shop.get(&ca).await["cert"]
+        .as_str()
+        .unwrap()
+        .matches("BEGIN")
+        .count();
+    assert_eq!(shown, 2);
+    shop.tell("PUT", &ca, &json!({"cert": new.root_pem()}), 204)
+        .await;
+    let shown = shop.get(&ca).await["cert"]
+        .as_str()
+        .unwrap()
+        .matches("BEGIN")
+        .count();
+    assert_eq!(shown, 1);
+    shop.tell("PUT", &ca, &json!({"cert": null}), 204).await;
+    assert_eq!(shop.get(&ca).await, json!({"cert": null}));
+    assert_eq!(
+        shop.get(&format!("{endpoint}/transport")).await["own"],
+        json!({})
+    );
+    assert_eq!(
+        shop.get("/transport/trust-anchors").await["data"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn refusals() {
+    let shop = Shop::open().await;
+    let ca = TestCa::new("Our CA").unwrap();
+    let endpoint = shop.path_of_endpoint("a", "https://example.com").await;
+    let (mtls, roots) = (format!("{endpoint}/mtls"), format!("{endpoint}/ca"));
+    let check = async |path: &str, given: Value, loc: &str, rule: &str| {
+        let (found, by, msg) = shop.violates("PUT", path, &given).await;
+        assert_eq!((found.as_str(), by.as_str()), (loc, rule));
+        assert!(!msg.contains("PRIVATE"), "{msg}");
+    };
+    let leaf = client(&ca, "us");
+    check(&mtls, json!({}), "body.identity", "value_error.missing").await;
+    let wrong = "value_error.client_identity";
+    check(
+        &mtls,
+        json!({"identity": leaf.chain_pem()}),
+        "body.identity",
+        wrong,
+    )
+    .await;
+    check(
+        &mtls,
+        json!({"identity": leaf.key_pem()}),
+        "body.identity",
+        wrong,
+    )
+    .await;
+    let anchors = "value_error.trust_anchors";
+    check(
+        &roots,
+        json!({"cert": leaf.chain_pem()}),
+        "body.cert",
+        anchors,
+    )
+    .await;
+    check(&roots, json!({"cert": ""}), "body.cert", anchors).await;
+    let plain = shop.path_of_endpoint("b", "http://127.0.0.1:9/").await;
+    let (plain_mtls, plain_ca) = (format!("{plain}/mtls"), format!("{plain}/ca"));
+    check(
+        &plain_mtls,
+        identity(&leaf),
+        "body",
+        "value_error.transport",
+    )
+    .await;
+    let cert = json!({"cert": ca.root_pem()});
+    check(&plain_ca, cert, "body", "value_error.transport").await;
+    assert_eq!(
+        shop.get("/transport/client-identity").await["data"],
+        json!([])
+    );
+}
