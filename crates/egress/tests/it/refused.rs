@@ -2,6 +2,7 @@
 
 mod counting;
 mod public;
+mod revoked;
 mod weak;
 
 use bytes::Bytes;
