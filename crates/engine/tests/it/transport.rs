@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hookseal_domain::delivery::Ended;
+use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::secret::Secret;
@@ -179,9 +180,10 @@ async fn a_change_of_policy_ends_connections_and_others_leave_them() {
 #[tokio::test]
 async fn a_policy_that_can_not_be_applied_sends_nothing_until_it_is_mended() {
     let ca = TestCa::new("Customer's root").unwrap();
-    let world = World::new().await;
+    let world = World::with(|config| config.in_flight_per_endpoint_max = 1).await;
     let hook = hook_of(&ca).await;
     let endpoint = world.endpoint(&hook.url_by_name()).await;
+    world.put_anchors("customer", &ca).await;
     let nowhere = own(TransportPolicy {
         trust: Some(Trust::Private),
         ..TransportPolicy::default()
@@ -202,7 +204,12 @@ async fn a_policy_that_can_not_be_applied_sends_nothing_until_it_is_mended() {
     let failed = r#"hookseal_tls_failures_total{failure="policy_unusable",fault="us"}"#;
     assert!(world.metric(failed).is_some_and(|count| count >= 1.0));
 
-    world.put_anchors("customer", &ca).await;
+    until("the pause", async || {
+        let breaker = world.engine.breaker(endpoint);
+        Ok(matches!(breaker, Some(BreakerState::Paused { .. })).then_some(()))
+    })
+    .await
+    .unwrap();
     world
         .set_transport(endpoint, trusting_only("customer"))
         .await;
@@ -211,7 +218,7 @@ async fn a_policy_that_can_not_be_applied_sends_nothing_until_it_is_mended() {
     for message in messages {
         world.status_becomes(message, DELIVERED).await;
     }
-    assert_eq!(hook.received().len(), 10);
+    assert_eq!(hook.received().len(), 10, "each of them once");
 }
 
 #[tokio::test]

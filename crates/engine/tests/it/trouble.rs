@@ -113,6 +113,7 @@ async fn an_expired_certificate_costs_one_handshake_per_interval() {
         .metric(r#"hookseal_lanes_paused{reason="tls_failure"}"#);
     assert_eq!(paused, Some(1.0));
 
+    trouble.world.store.flush().await.unwrap();
     // Those that were tried failed and wait for a long step, the others lost nothing.
     let mut attempts = 0;
     for message in &messages {
