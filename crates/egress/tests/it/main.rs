@@ -13,6 +13,7 @@ mod pins;
 mod policies;
 mod receivers;
 mod refused;
+mod revocation;
 mod server;
 mod tls;
 mod tls_receiver;

@@ -116,7 +116,7 @@ pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Optio
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(head + &String::from_utf8(body).unwrap())
+    Some(head + &String::from_utf8_lossy(&body))
 }
 
 // === impl Authority ===
