@@ -186,6 +186,10 @@ failures! {
     RenegotiationDemanded = "renegotiation_demanded", Receiver, Later,
         "The receiver asks for a certificate after the handshake (renegotiation); it has to ask \
          during the handshake.";
+    /// No handshake came to its end: no name, no address that may be connected to, no connection,
+    /// or not in time. Only where somebody looked: an attempt has its own words for these.
+    NotReached = "not_reached", Network, Soon,
+        "Mend the connection first: there was no TLS to look at.";
     /// The policy can't be applied.
     PolicyUnusable = "policy_unusable", Us, Later,
         "Mend the endpoint's transport policy.";
