@@ -7,6 +7,7 @@ pub mod anchor_set;
 pub mod certificate;
 pub mod certificate_request;
 pub mod chain;
+mod der;
 pub mod identity;
 pub mod inspection;
 pub mod pin_source;

@@ -5,7 +5,6 @@
 //! believed that the CA in question has not signed, itself or by a responder that it named.
 
 pub mod crl;
-mod der;
 #[cfg(test)]
 mod fixture;
 mod inquiry;

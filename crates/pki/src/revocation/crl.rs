@@ -17,11 +17,11 @@ use rustls_pki_types::{CertificateRevocationListDer, UnixTime};
 use webpki::{BorrowedCertRevocationList, CertRevocationList, Error, RevocationReason};
 
 use self::scope::{OutOfScope, Scope};
-use super::der::{self, BadDer, Reader};
 use super::link::{Link, name_text};
 use super::signature::{SignatureError, Signed};
 use super::{CLOCK_TOLERANCE_SECS, Reason, Revoked, Standing};
 use crate::certificate::SpkiSha256;
+use crate::der::{self, BadDer, Reader};
 use crate::verify::Seconds;
 
 /// Longest list, in bytes. Public CAs split theirs to stay below it (about 280,000 entries), and

@@ -12,9 +12,9 @@ use rcgen::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::EndEntityCert;
 
-use super::der;
 use super::link::{Link, key_bits, links};
 use crate::chain::ObservedChain;
+use crate::der;
 use crate::trust_anchor::TrustAnchors;
 use crate::verify::verify;
 

@@ -10,11 +10,11 @@ use x509_parser::oid_registry::OID_X509_EXT_CRL_DISTRIBUTION_POINTS;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
-use super::der::{self, Reader, SEQUENCE};
 use crate::certificate::{
     Certificate, CertificateSha256, SpkiSha256, Stapling, distinguished_name, parse_x509,
 };
 use crate::chain::ObservedChain;
+use crate::der::{self, Reader, SEQUENCE};
 use crate::trust_anchor::TrustAnchors;
 use crate::verify::{VerifiedChain, Which};
 

@@ -13,9 +13,9 @@ use rustls_pki_types::UnixTime;
 use self::cert_id::CertId;
 pub use self::responder::ResponderError;
 use self::response::{BasicResponse, Single, Status};
-use super::der::{self, BadDer, Reader};
 use super::link::Link;
 use super::{CLOCK_TOLERANCE_SECS, Revoked, Standing};
+use crate::der::{self, BadDer, Reader};
 use crate::verify::Seconds;
 
 /// Longest answer, in bytes: real ones have 500 to 5,000.

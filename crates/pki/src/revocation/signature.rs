@@ -4,7 +4,7 @@
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use webpki::{Error, RawPublicKeyEntity};
 
-use super::der::{BadDer, Reader, SEQUENCE};
+use crate::der::{BadDer, Reader, SEQUENCE};
 use crate::verify::ALGORITHMS;
 
 /// Something signed, as X.509 lays it out: contents, algorithm, signature (RFC 5280 §4.1, §5.1;

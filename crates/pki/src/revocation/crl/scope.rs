@@ -1,6 +1,6 @@
 //! Which certificates a revocation list covers (RFC 5280 §5.2.5).
 
-use crate::revocation::der::{self, BadDer, Reader};
+use crate::der::{self, BadDer, Reader};
 use crate::revocation::link::Link;
 use crate::verify::Which;
 
