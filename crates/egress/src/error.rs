@@ -33,7 +33,7 @@ pub(crate) enum ExchangeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
-    Proxy(#[from] ProxyError),
+    Proxy(Box<ProxyError>),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("{}", .0.reason)]
@@ -170,6 +170,12 @@ impl ExchangeError {
 /// What happened and what to do.
 pub(crate) fn with_advice(what: &str, failure: TlsFailure) -> String {
     format!("{what}. {}", failure.advice())
+}
+
+impl From<ProxyError> for ExchangeError {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Box::new(error))
+    }
 }
 
 /// The peer ended the connection, in whichever way, before the exchange was over.

@@ -279,3 +279,148 @@ impl fmt::Debug for Presenter {
         f.debug_struct("Presenter").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hookseal_testkit::test_ca::{KeyKind, Leaf, LeafSpec, TestCa, Validity};
+    use tokio::time::advance;
+
+    use super::*;
+
+    const P256: SignatureScheme = SignatureScheme::ECDSA_NISTP256_SHA256;
+    const P384: SignatureScheme = SignatureScheme::ECDSA_NISTP384_SHA384;
+
+    fn presentable(number: u32, leaf: &Leaf) -> Arc<Presentable> {
+        let name = Name::parse("us").unwrap();
+        let chain = leaf.chain().to_vec();
+        Arc::new(Presentable::with_der_key(name, number, chain, leaf.key()).unwrap())
+    }
+
+    fn certificates(leaves: &[&Leaf]) -> ClientCertificates {
+        let by_number = (1..).zip(leaves);
+        let mut all: Vec<_> = by_number
+            .map(|(number, leaf)| presentable(number, leaf))
+            .collect();
+        all.reverse();
+        ClientCertificates {
+            name: Name::parse("us").unwrap(),
+            source: Source::Own(all.into()),
+            fallback: Mutex::new(None),
+        }
+    }
+
+    fn issue(ca: &TestCa, key: KeyKind) -> Leaf {
+        let spec = LeafSpec {
+            key,
+            ..LeafSpec::client("us")
+        };
+        ca.issue(&spec).unwrap()
+    }
+
+    /// 2026.
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_795_392_000_000)
+    }
+
+    fn receiver() -> HeaderValue {
+        HeaderValue::from_static("hooks.test")
+    }
+
+    /// What is presented to a server with these hints and schemes.
+    fn decision(
+        presenter: &Presenter,
+        hints: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> (PresentDecision, Option<u32>) {
+        presenter.resolve(hints, schemes);
+        let report = presenter.report();
+        assert!(report.requested);
+        (report.decision, report.presented.map(|one| one.number))
+    }
+
+    #[test]
+    fn hints_and_schemes_choose() {
+        let (one, two) = (TestCa::new("One").unwrap(), TestCa::new("Two").unwrap());
+        let (old, new) = (issue(&one, KeyKind::P256), issue(&two, KeyKind::P384));
+        let ours = certificates(&[&old, &new]);
+        let names = [&old, &new].map(|leaf| {
+            let certificate = hookseal_pki::certificate::Certificate::parse(leaf.certificate());
+            certificate.unwrap().issuer_der().to_vec()
+        });
+        let [of_old, of_new] = names.each_ref().map(Vec::as_slice);
+        let check = |hints: &[&[u8]], schemes, expect| {
+            let presenter = ours.presenter(&receiver(), now(), &[]);
+            assert_eq!(decision(&presenter, hints, schemes), expect);
+        };
+        use PresentDecision::{Matched, NoHintMatches, NoSchemeMatches};
+        check(&[], &[P256, P384], (Matched, Some(2)));
+        check(&[of_new], &[P256, P384], (Matched, Some(2)));
+        check(&[of_old], &[P256, P384], (Matched, Some(1)));
+        check(&[of_old, of_new], &[P256, P384], (Matched, Some(2)));
+        check(&[b"other"], &[P256, P384], (NoHintMatches, Some(2)));
+        check(&[of_new], &[P256], (NoHintMatches, Some(1)));
+        check(&[], &[P256], (Matched, Some(1)));
+        check(&[], &[SignatureScheme::ED25519], (NoSchemeMatches, None));
+    }
+
+    #[test]
+    fn only_what_is_valid_now() {
+        let ca = TestCa::new("CA").unwrap();
+        let with = |validity| {
+            let spec = LeafSpec {
+                validity,
+                ..LeafSpec::client("us")
+            };
+            ca.issue(&spec).unwrap()
+        };
+        let (past, current, future) = (
+            with(Validity::Past),
+            with(Validity::Current),
+            with(Validity::Future),
+        );
+        let ours = certificates(&[&past, &current, &future]);
+        let presenter = ours.presenter(&receiver(), now(), &[]);
+        let expect = (PresentDecision::Matched, Some(2));
+        assert_eq!(decision(&presenter, &[], &[P256]), expect);
+        let ours = certificates(&[&past, &future]);
+        assert!(!ours.has_others(&[], now()));
+        let presenter = ours.presenter(&receiver(), now(), &[]);
+        assert!(!presenter.has_certs());
+        let expect = (PresentDecision::NoneValid, None);
+        assert_eq!(decision(&presenter, &[], &[P256]), expect);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_worked_is_remembered_for_a_while() {
+        let ca = TestCa::new("CA").unwrap();
+        let [one, two, three] = [(); 3].map(|()| issue(&ca, KeyKind::P256));
+        let ours = certificates(&[&one, &two, &three]);
+        let presented = |to: &HeaderValue, refused: &[CertificateSha256]| {
+            let presenter = ours.presenter(to, now(), refused);
+            decision(&presenter, &[], &[P256])
+        };
+        use PresentDecision::{FellBack, Matched};
+        let names = [1, 2, 3].map(|number| {
+            let all = ours.certificates();
+            let found = all.iter().find(|one| one.presented().number == number);
+            found.unwrap().sha256()
+        });
+        let [oldest, middle, newest] = names;
+        let to = receiver();
+        assert_eq!(presented(&to, &[]), (Matched, Some(3)));
+        assert_eq!(presented(&to, &[newest]), (FellBack, Some(2)));
+        assert_eq!(presented(&to, &[newest, middle]), (FellBack, Some(1)));
+        ours.remember(&to, oldest);
+        assert_eq!(presented(&to, &[]), (FellBack, Some(1)));
+        let other = HeaderValue::from_static("other.test");
+        assert_eq!(presented(&other, &[]), (Matched, Some(3)));
+        // Refused itself, it is the others' turn.
+        ours.refused(oldest);
+        assert_eq!(presented(&to, &[oldest]), (FellBack, Some(3)));
+        ours.remember(&to, middle);
+        advance(FALLBACK_MEMORY - std::time::Duration::from_secs(1)).await;
+        assert_eq!(presented(&to, &[]), (FellBack, Some(2)));
+        advance(std::time::Duration::from_secs(1)).await;
+        assert_eq!(presented(&to, &[]), (Matched, Some(3)));
+    }
+}

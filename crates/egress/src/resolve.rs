@@ -1,6 +1,7 @@
 //! Turns a host name into addresses. What comes out is not screened yet: nothing here connects.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,9 +21,15 @@ pub enum Resolver {
     /// The system's hosts file and name servers.
     #[default]
     System,
-    /// A fixed table, for tests.
-    Fixed(Arc<HashMap<String, Vec<IpAddr>>>),
+    /// Something else, for tests.
+    Told(Told),
 }
+
+/// Tells the addresses of a name, `None` if it does not exist.
+#[derive(Clone)]
+pub struct Told(Arc<Tell>);
+
+type Tell = dyn Fn(&str) -> Option<Vec<IpAddr>> + Send + Sync;
 
 /// A name has no addresses that we know of.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +68,19 @@ impl Resolver {
     /// A resolver that knows these names only.
     pub fn fixed<'a>(table: impl IntoIterator<Item = (&'a str, Vec<IpAddr>)>) -> Self {
         let table = table.into_iter().map(|(name, ips)| (name.to_owned(), ips));
-        Self::Fixed(Arc::new(table.collect()))
+        let table: HashMap<String, Vec<IpAddr>> = table.collect();
+        Self::telling(move |name| table.get(name).cloned())
+    }
+
+    /// A resolver that asks this.
+    pub fn telling(tell: impl Fn(&str) -> Option<Vec<IpAddr>> + Send + Sync + 'static) -> Self {
+        Self::Told(Told(Arc::new(tell)))
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
     }
 }
 
@@ -78,9 +97,8 @@ impl Names {
     /// The first addresses of `name`, at least one.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
         let addresses = match &self.resolver {
-            Resolver::Fixed(table) => table
-                .get(name)
-                .map(|ips| ips.iter().copied().take(ADDRESSES_MAX).collect())
+            Resolver::Told(Told(tell)) => tell(name)
+                .map(|ips| ips.into_iter().take(ADDRESSES_MAX).collect())
                 .ok_or_else(|| ResolveError::NoSuchName(name.to_owned()))?,
             Resolver::System => self.resolve_by_system(name).await?,
         };

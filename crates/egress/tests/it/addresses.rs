@@ -1,6 +1,8 @@
 //! Where a request may go at all.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
 use hookseal_domain::delivery::outcome::FailureKind;
@@ -106,6 +108,38 @@ async fn no_more_than_four_addresses_are_tried() {
     let url = format!("http://many.test:{}/", server.addr.port());
     let exchanged = client.post(&url).await;
     check_failure(&exchanged, FailureKind::Connection, &["127.0.0.5"]);
+}
+
+/// A name server that answers the second question differently (DNS rebinding) gains nothing: what
+/// was screened is what is connected to, and each attempt asks once.
+#[tokio::test]
+async fn an_answer_that_changes_between_check_and_connect() {
+    let server = Server::answering(OK).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let rebinding = Resolver::telling(move |_| {
+        let ip = match count.fetch_add(1, Ordering::SeqCst) % 2 {
+            0 => "127.0.0.1",
+            _ => "169.254.169.254",
+        };
+        Some(vec![ip.parse().unwrap()])
+    });
+    let mut client = Client::with(EgressConfig {
+        resolver: rebinding,
+        ..config()
+    });
+    let url = format!("http://rebinding.test:{}/", server.addr.port());
+    let exchanged = client.post(&url).await;
+    check_status(&exchanged, 200);
+    assert_eq!(exchanged.connection.remote_ip, Some(server.addr.ip()));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // A kept connection asks nobody; a new one is screened anew.
+    check_status(&client.post(&url).await, 200);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    client.set_generation(2);
+    let exchanged = client.post(&url).await;
+    check_failure(&exchanged, FailureKind::Blocked, &["169.254.169.254"]);
+    assert_eq!((asked.load(Ordering::SeqCst), server.connections()), (2, 1));
 }
 
 #[tokio::test]

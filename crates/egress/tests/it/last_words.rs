@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client::{Client, check_failure, check_reason, check_status, check_tls_failure};
 use crate::identities::presenting;
-use crate::server::{Server, read_request};
+use crate::server::{Server, read_request, serve};
 use crate::tls_receiver::{TlsReceiver, leaf};
 
 /// More than all buffers on the way hold.
@@ -160,6 +160,38 @@ async fn closed_without_an_alert() {
             assert_eq!(exchanged.handshake.unwrap().client.decision, decision);
         }
     }
+}
+
+/// Silence may be a refusal: an older certificate is tried, too.
+#[tokio::test]
+async fn an_older_certificate_after_silence() {
+    let (servers, clients) = (
+        TestCa::new("Servers").unwrap(),
+        TestCa::new("Clients").unwrap(),
+    );
+    let [old, new] = [(); 2].map(|()| clients.issue(&LeafSpec::client("us")).unwrap());
+    let known = old.certificate().to_vec();
+    let server = after_handshake(asking(&servers, &clients), move |mut stream, _| {
+        let shown = stream.get_ref().1.peer_certificates();
+        let is_known = shown.is_some_and(|chain| chain[0].as_ref() == known);
+        async move {
+            if is_known {
+                serve(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            } else {
+                read_request(&mut stream).await;
+                drop(stream.into_inner().0);
+            }
+        }
+    })
+    .await;
+    let mut client = Client::trusting(&servers.root_pem());
+    let both = [(1, &old, Stage::Seen), (2, &new, Stage::Seen)];
+    client.set_policy(presenting(&both));
+    let exchanged = client.post(&server.tls_url()).await;
+    check_status(&exchanged, 200);
+    let report = exchanged.handshake.unwrap();
+    assert_eq!(report.client.decision, PresentDecision::FellBack);
+    assert_eq!(server.connections(), 2);
 }
 
 /// Whoever closes without having asked has another reason.

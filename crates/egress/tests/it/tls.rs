@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hookseal_domain::delivery::outcome::FailureKind;
 use hookseal_domain::time::Timestamp;
+use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_egress::{Egress, EgressConfig, EgressConfigError, PublicRoots, TlsMinVersion};
+use hookseal_testkit::test_ca::{LeafSpec, Speaks, TestCa, Validity};
 use rustls::version::TLS12;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
-use crate::client::{Client, check_failure, check_status, config};
+use crate::client::{Client, check_failure, check_status, check_tls_failure, config};
 use crate::server::{Authority, Identity, Server, serve};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
@@ -200,6 +202,26 @@ async fn a_connection_does_not_outlive_the_certificate() {
     client.set_now("2027-01-01T00:00:01Z");
     let exchanged = client.post(&server.tls_url()).await;
     check_failure(&exchanged, FailureKind::NotTrusted, &["expired"]);
+    assert_eq!(server.connections(), 2);
+}
+
+/// The shortest life of the path is what counts.
+#[tokio::test]
+async fn a_connection_does_not_outlive_the_root() {
+    let at = |text: &str| Timestamp::parse_rfc3339(text).unwrap();
+    let validity = Validity::Between(at("2020-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+    let root = TestCa::valid("Root", validity).unwrap();
+    let leaf = root.issue(&LeafSpec::server("hooks.test")).unwrap();
+    let server = answering(leaf.acceptor(Speaks::Http1).unwrap(), OK).await;
+    let client = Client::trusting(&root.root_pem());
+    check_status(&client.post(&server.tls_url()).await, 200);
+    client.set_now("2027-01-01T00:00:00Z");
+    check_status(&client.post(&server.tls_url()).await, 200);
+    assert_eq!(server.connections(), 1);
+    client.set_now("2027-01-01T00:00:01Z");
+    let exchanged = client.post(&server.tls_url()).await;
+    let words = ["the trusted root CN=Root expired"];
+    check_tls_failure(&exchanged, TlsFailure::AnchorExpired, &words);
     assert_eq!(server.connections(), 2);
 }
 
