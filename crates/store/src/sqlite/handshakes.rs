@@ -22,14 +22,21 @@ use crate::sqlite::{endpoint_pins, endpoints};
 use crate::transport::{EndpointHandshakes, SeenHandshake};
 
 /// Handshakes of one transaction: a few milliseconds, so that no publish waits for long.
-const TOGETHER: usize = 100;
+const TOGETHER: usize = 50;
 
 const ONE: &str = "SELECT good_key_version, good, failed_key_version, failed \
     FROM endpoint_handshake WHERE slice = ?1 AND app = ?2 AND ep >= ?3 AND ep <= ?4";
+/// Parameter 9 says whether what is known of our own certificate is replaced.
 const PUT_GOOD: &str = "INSERT INTO endpoint_handshake \
-    (slice, app, ep, org, anchor, good_at, good_key_version, good) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (slice, app, ep) DO UPDATE SET \
+    (slice, app, ep, org, anchor, good_at, good_key_version, good, \
+    identity, identity_number, identity_sha256, identity_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?11, ?12, iif(?10 IS NULL, NULL, ?6)) \
+    ON CONFLICT (slice, app, ep) DO UPDATE SET \
     anchor = ?5, good_at = ?6, good_key_version = ?7, good = ?8, \
+    identity = iif(?9, ?10, identity), \
+    identity_number = iif(?9, ?11, identity_number), \
+    identity_sha256 = iif(?9, ?12, identity_sha256), \
+    identity_at = iif(?9, excluded.identity_at, identity_at), \
     failed_at = CASE WHEN failed_at > ?6 THEN failed_at END, \
     failed_key_version = CASE WHEN failed_at > ?6 THEN failed_key_version END, \
     failed = CASE WHEN failed_at > ?6 THEN failed END \
@@ -39,8 +46,6 @@ const PUT_FAILED: &str = "INSERT INTO endpoint_handshake \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (slice, app, ep) DO UPDATE SET \
     failed_at = ?5, failed_key_version = ?6, failed = ?7 \
     WHERE ifnull(good_at, ?5) <= ?5 AND ifnull(failed_at, ?5) <= ?5";
-const SET_IDENTITY: &str = "UPDATE endpoint_handshake SET identity = ?4, identity_number = ?5, \
-    identity_sha256 = ?6, identity_at = ?7 WHERE slice = ?1 AND app = ?2 AND ep = ?3";
 /// The first time counts, but not that of another certificate which had this number.
 const PUT_SEEN: &str = "INSERT INTO identity_seen (org, identity, number, sha256, at) \
     SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS \
@@ -50,7 +55,7 @@ const FORGET: &str =
     "DELETE FROM endpoint_handshake WHERE slice = ?1 AND app = ?2 AND ep >= ?3 AND ep <= ?4";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] = [ONE, SET_IDENTITY, PUT_SEEN, FORGET];
+pub(super) const STATEMENTS: [&str; 3] = [ONE, PUT_SEEN, FORGET];
 
 /// A handshake on its way to the disk.
 struct Taken {
@@ -235,6 +240,11 @@ impl Taken {
         anchor: Option<SpkiSha256>,
         shown: &Shown,
     ) -> Result<(), Failure> {
+        let (replaces, accepted) = match shown {
+            Shown::Accepted(presented) => (true, Some(presented)),
+            Shown::NoIdentity => (true, None),
+            Shown::Nothing => (false, None),
+        };
         let [slice, app, endpoint] = self.key();
         let row = params![
             slice,
@@ -245,25 +255,12 @@ impl Taken {
             self.at.as_millis(),
             self.sealed.key_version,
             self.sealed.bytes,
+            replaces,
+            accepted.map(|ours| ours.identity.as_str()),
+            accepted.map(|ours| ours.number),
+            accepted.map(|ours| ours.sha256),
         ];
-        let newest = batch.execute(PUT_GOOD, row)? == 1;
-        let accepted = match shown {
-            Shown::Accepted(presented) => Some(presented),
-            Shown::NoIdentity => None,
-            Shown::Nothing => return Ok(()),
-        };
-        if newest {
-            let row = params![
-                slice,
-                app,
-                endpoint,
-                accepted.map(|ours| ours.identity.as_str()),
-                accepted.map(|ours| ours.number),
-                accepted.map(|ours| ours.sha256),
-                accepted.map(|_| self.at.as_millis()),
-            ];
-            batch.execute(SET_IDENTITY, row)?;
-        }
+        batch.execute(PUT_GOOD, row)?;
         match accepted {
             Some(ours) if ours.number > 0 => self.put_seen(batch, ours),
             _ => Ok(()),
