@@ -75,6 +75,14 @@ impl TlsReceiver {
         self.server.tls_url()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.server.addr.port()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.server.addr.port()
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.server.connections()
     }
