@@ -79,10 +79,6 @@ impl TlsReceiver {
         self.server.addr.port()
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.server.addr.port()
-    }
-
     pub(crate) fn connections(&self) -> usize {
         self.server.connections()
     }
