@@ -1,3 +1,5 @@
+//! Lookups against a CA whose lists and answers come from this machine, well or badly.
+
 mod web;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -522,7 +524,7 @@ async fn configured_lists_count_for_all_certificates() {
         Page::Ok(ca.crl(&spec).unwrap().to_vec())
     };
     world.web.put("/ca", of_ca(vec![]));
-    world.publish("/root", &CrlSpec::default());
+    world.publish("/top", &CrlSpec::default());
     world.web.put("/stranger", {
         let stranger = TestCa::new("Stranger").unwrap();
         Page::Ok(stranger.crl(&CrlSpec::default()).unwrap().to_vec())
@@ -533,7 +535,7 @@ async fn configured_lists_count_for_all_certificates() {
         ..asked(&leaf)
     };
     assert_eq!(
-        in_both(&mut world, &with(&["/ca", "/root", "/stranger"])).await,
+        in_both(&mut world, &with(&["/ca", "/top", "/stranger"])).await,
         [GOOD, GOOD]
     );
     // The whole path has to be covered, and every list has to be had.
@@ -541,7 +543,7 @@ async fn configured_lists_count_for_all_certificates() {
         in_both(&mut world, &with(&["/ca"])).await,
         [UNKNOWN, UNKNOWN_FAILS]
     );
-    let one_missing = with(&["/ca", "/root", "/missing?token=secret"]);
+    let one_missing = with(&["/ca", "/top", "/missing?token=secret"]);
     assert_eq!(
         in_both(&mut world, &one_missing).await,
         [UNKNOWN, UNKNOWN_FAILS]

@@ -1,3 +1,5 @@
+//! Lists that rcgen makes, and lists that nobody should make.
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;

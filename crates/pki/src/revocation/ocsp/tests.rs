@@ -1,3 +1,5 @@
+//! Answers that prove something, and all the others.
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
