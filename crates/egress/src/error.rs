@@ -17,7 +17,7 @@ use crate::proxy::ProxyError;
 use crate::resolve::ResolveError;
 use crate::stream::Signs;
 use crate::target::BadTarget;
-use crate::taxonomy::{alert_name, of_alert, of_library};
+use crate::taxonomy::{alert_name, has_advice, of_alert, of_library};
 use crate::tls::TlsError;
 use crate::verifier::Distrust;
 
@@ -138,8 +138,11 @@ impl ExchangeError {
     pub(crate) fn in_words(&self) -> String {
         let what = reason(self);
         match (self, self.tls_failure()) {
-            // A verdict says itself what to do.
-            (Self::Tls(TlsError::NotTrusted(Distrust::Chain(_))), _) | (_, None) => what,
+            // Most verdicts say themselves what to do.
+            (Self::Tls(TlsError::NotTrusted(Distrust::Chain(error))), _) if has_advice(error) => {
+                what
+            }
+            (_, None) => what,
             (_, Some(failure)) => with_advice(&what, failure),
         }
     }

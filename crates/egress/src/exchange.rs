@@ -84,7 +84,7 @@ pub(crate) struct Progress {
     /// What is known before there is one.
     pub(crate) facts: ConnectionFacts,
     /// What the handshake showed, where this attempt made one.
-    pub(crate) handshake: Option<HandshakeReport>,
+    pub(crate) handshake: Option<Box<HandshakeReport>>,
     /// The proxy that is gone through.
     pub(crate) proxy: Option<Name>,
     /// The certificate of ours that the connection presented.
@@ -254,7 +254,7 @@ impl Progress {
             reply,
             reason,
             tls_failure: failure,
-            handshake: handshake.map(Box::new),
+            handshake,
             body: Bytes::from(self.answer.body),
             connection: match self.session {
                 Some(session) => session.facts().clone(),
@@ -272,28 +272,28 @@ impl Progress {
         is_answer: bool,
         duration: Duration,
         now: Timestamp,
-    ) -> Option<HandshakeReport> {
+    ) -> Option<Box<HandshakeReport>> {
         let failed = failure.map(|failure| Failed {
             failure,
             reason: reason.unwrap_or_default().to_owned(),
         });
         let on_trial = self.session.as_ref().is_some_and(Session::is_on_trial);
         match self.handshake.take() {
-            Some(report) if failed.is_some() => Some(HandshakeReport {
-                failure: failed,
-                ..report
-            }),
+            Some(mut report) if failed.is_some() => {
+                report.failure = failed;
+                Some(report)
+            }
             Some(_) if on_trial && !is_answer => None,
             Some(report) => Some(report),
             // There was to be one, and something stopped it before.
-            None if failed.is_some() && self.session.is_none() => Some(HandshakeReport {
+            None if failed.is_some() && self.session.is_none() => Some(Box::new(HandshakeReport {
                 at: now,
                 duration_ms: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
                 failure: failed,
                 remote_ip: self.facts.remote_ip,
                 proxy: self.proxy.take(),
                 ..HandshakeReport::default()
-            }),
+            })),
             None => None,
         }
     }

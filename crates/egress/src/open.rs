@@ -64,7 +64,7 @@ impl Opener {
         let mut report = handshake.report((self.clock)(), shaken.as_ref().ok());
         report.remote_ip = progress.facts.remote_ip;
         progress.facts.tls = report.tls.clone();
-        progress.handshake = Some(report);
+        progress.handshake = Some(Box::new(report));
         let presented = handshake.presenter().presented();
         progress.presented = presented.as_ref().map(|one| one.sha256());
         let shaken = shaken?;

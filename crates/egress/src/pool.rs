@@ -112,7 +112,6 @@ impl Pool {
         origin: &Origin,
         now: Timestamp,
     ) -> Option<Connection> {
-        self.enter(key);
         loop {
             let mut connection = match self.pop(key, origin, now)? {
                 Connection::Http2(shared) => return Some(Connection::Http2(shared)),
@@ -238,7 +237,7 @@ impl Pool {
     }
 
     fn pop(&self, key: Key, origin: &Origin, now: Timestamp) -> Option<Connection> {
-        self.with_slot(key, |slot| {
+        self.enter(key, |slot| {
             if let Some(shared) = self.shared_of(slot, origin, now) {
                 return Some(Connection::Http2(shared));
             }
@@ -265,19 +264,24 @@ impl Pool {
         }
     }
 
-    /// Begins to send for `key`: unless a newer generation is known, what was kept for another key
-    /// is closed.
-    fn enter(&self, key: Key) {
+    /// Begins to send for `key` with what is kept for it: `None` if a newer generation is known.
+    /// What was kept for another key is closed.
+    fn enter<R>(&self, key: Key, work: impl FnOnce(&mut Slot) -> R) -> Option<R> {
         let mut slots = self.slots.lock();
         let slot = slots.entry(key.endpoint).or_insert_with(|| Slot::new(key));
-        slot.entered_at = Instant::now();
+        if slot.generation > key.generation {
+            return None;
+        }
         let mut outdated = None;
-        if !slot.is_of(key) && slot.generation <= key.generation {
+        if !slot.is_of(key) {
             self.uncount(slot.kept());
             outdated = Some(std::mem::replace(slot, Slot::new(key)));
         }
+        slot.entered_at = Instant::now();
+        let result = work(slot);
         drop(slots);
         drop(outdated);
+        Some(result)
     }
 
     /// Does something with what is kept for `key`; `None` if it was replaced.

@@ -77,17 +77,20 @@ fn read_tls(
     let had_words = stream.get_ref().1.wants_write();
     let read = Pin::new(&mut *stream).poll_read(cx, buf);
     let session = stream.get_ref().1;
-    // The only thing that reading makes rustls say in TLS 1.2 is that it does not renegotiate
-    // (RFC 5246 §7.4.1.1).
+    let error = match &read {
+        Poll::Ready(Err(error)) => find_cause::<rustls::Error>(error),
+        _ => None,
+    };
+    // Beside alerts of its own, the only thing that reading makes rustls say in TLS 1.2 is that it
+    // does not renegotiate (RFC 5246 §7.4.1.1).
     if !had_words
         && session.wants_write()
         && session.protocol_version() == Some(ProtocolVersion::TLSv1_2)
+        && error.is_none_or(|error| matches!(error, rustls::Error::AlertReceived(_)))
     {
         signs.0.renegotiation.store(true, Ordering::Relaxed);
     }
-    if let Poll::Ready(Err(error)) = &read
-        && let Some(error) = find_cause::<rustls::Error>(error)
-    {
+    if let Some(error) = error {
         let _first = signs.0.tls_error.set(error.clone());
     }
     read

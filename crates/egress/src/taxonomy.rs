@@ -46,6 +46,21 @@ fn of_verification(error: &VerifyError) -> TlsFailure {
     }
 }
 
+/// Whether the error's own words tell what to do.
+pub(crate) fn has_advice(error: &VerifyError) -> bool {
+    use VerifyError as E;
+    !matches!(
+        error,
+        E::TooBig(_)
+            | E::Unreadable(_)
+            | E::RootNotYetValid { .. }
+            | E::PathTooLong
+            | E::NameConstraint
+            | E::TooComplex
+            | E::Malformed(_)
+    )
+}
+
 /// What an alert that was received means.
 pub(crate) fn of_alert(alert: AlertDescription) -> TlsFailure {
     use AlertDescription as A;

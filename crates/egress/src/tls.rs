@@ -40,7 +40,7 @@ pub(crate) struct Handshake {
 /// A session, and what its handshake showed.
 pub(crate) struct Shaken {
     pub(crate) stream: Box<TlsStream<Wire>>,
-    pub(crate) seen: Seen,
+    pub(crate) seen: Arc<Seen>,
 }
 
 /// There is no session.
@@ -162,6 +162,7 @@ impl Handshake {
     /// What was seen so far. Says nothing of a failure.
     pub(crate) fn report(&self, at: Timestamp, shaken: Option<&Shaken>) -> HandshakeReport {
         let seen = self.verifier.seen();
+        let seen = seen.as_deref();
         let took = self.began.elapsed().as_millis();
         HandshakeReport {
             at,
@@ -173,11 +174,9 @@ impl Handshake {
                 let own = shaken.seen.observed.first()?;
                 Some(facts(shaken.stream.get_ref().1, own))
             }),
-            verified: seen.as_ref().map_or_else(Vec::new, Seen::verified),
-            pins: seen
-                .as_ref()
-                .map_or_else(Default::default, |seen| seen.pins.clone()),
-            observed: seen.map_or_else(Vec::new, |seen| seen.observed),
+            verified: seen.map_or_else(Vec::new, Seen::verified),
+            pins: seen.map_or_else(Default::default, |seen| seen.pins.clone()),
+            observed: seen.map_or_else(Vec::new, |seen| seen.observed.clone()),
             client: self.presenter.report(),
             revocation: Default::default(),
         }

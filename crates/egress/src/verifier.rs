@@ -26,7 +26,7 @@ use crate::transport::Transport;
 pub(crate) struct Verifier {
     transport: Arc<Transport>,
     conduct: Conduct,
-    seen: Mutex<Option<Seen>>,
+    seen: Mutex<Option<Arc<Seen>>>,
 }
 
 /// What a verifier does about a refusal.
@@ -39,7 +39,6 @@ pub(crate) enum Conduct {
 }
 
 /// What a server showed, and what it proved.
-#[derive(Clone)]
 pub(crate) struct Seen {
     /// In the order in which it was sent.
     pub(crate) observed: Vec<SeenCertificate>,
@@ -77,7 +76,7 @@ impl Verifier {
     }
 
     /// What was shown; `None` if there was no certificate to judge.
-    pub(crate) fn seen(&self) -> Option<Seen> {
+    pub(crate) fn seen(&self) -> Option<Arc<Seen>> {
         self.seen.lock().clone()
     }
 
@@ -140,7 +139,7 @@ impl ServerCertVerifier for Verifier {
             }
             (_, Conduct::Record) | (None, _) => Ok(ServerCertVerified::assertion()),
         };
-        *self.seen.lock() = Some(seen);
+        *self.seen.lock() = Some(Arc::new(seen));
         answer
     }
 
@@ -212,6 +211,7 @@ fn seen(der: &CertificateDer<'_>) -> SeenCertificate {
         Err(error) => SeenCertificate {
             subject: format!("unreadable: {error}"),
             issuer: String::new(),
+            // No key has this name.
             spki_sha256: SpkiSha256::of_spki(&[]),
             sha256: None,
             not_before: None,

@@ -24,6 +24,8 @@ use crate::identities::presenting;
 use crate::server::{Server, read_request, serve};
 use crate::tls_receiver::{TlsReceiver, leaf};
 
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
 /// More than all buffers on the way hold.
 const LARGE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -32,7 +34,7 @@ fn large() -> Bytes {
 }
 
 /// Asks for a client certificate but does without, like nginx and others that decide later.
-fn asking(ca: &TestCa, clients: &TestCa) -> TlsAcceptor {
+fn asking(ca: &TestCa, clients: &TestCa, alpn: &[u8]) -> TlsAcceptor {
     let shown: Leaf = leaf(ca);
     let provider = Arc::new(default_provider());
     let mut roots = RootCertStore::empty();
@@ -42,12 +44,13 @@ fn asking(ca: &TestCa, clients: &TestCa) -> TlsAcceptor {
             .allow_unauthenticated()
             .build()
             .unwrap();
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .unwrap()
         .with_client_cert_verifier(verifier)
         .with_single_cert(shown.chain().to_vec(), shown.key().clone_key())
         .unwrap();
+    config.alpn_protocols = vec![alpn.to_vec()];
     TlsAcceptor::from(Arc::new(config))
 }
 
@@ -138,26 +141,28 @@ async fn closed_without_an_alert() {
         TestCa::new("Clients").unwrap(),
     );
     let ours = clients.issue(&LeafSpec::client("us")).unwrap();
-    let silent = after_handshake(asking(&servers, &clients), |stream, _| async move {
-        drop(stream.into_inner().0);
-    })
-    .await;
     let mut client = Client::trusting(&servers.root_pem());
-    for body in [Bytes::from_static(b"{}"), large()] {
-        for decision in [PresentDecision::NoIdentity, PresentDecision::Matched] {
-            client.set_policy(|policy| {
-                if decision == PresentDecision::Matched {
-                    presenting(&[(1, &ours, Stage::Seen)])(policy);
-                }
-            });
-            let endpoint = EndpointId::from_raw(1);
-            let exchanged = client
-                .post_body(endpoint, &silent.tls_url(), body.clone())
-                .await;
-            check_failure(&exchanged, FailureKind::Connection, &[]);
-            let words = ["asked for a client certificate, and closed the connection"];
-            check_tls_failure(&exchanged, TlsFailure::ClosedWithoutAlert, &words);
-            assert_eq!(exchanged.handshake.unwrap().client.decision, decision);
+    for alpn in [HTTP1, HTTP2] {
+        let silent = after_handshake(asking(&servers, &clients, alpn), |stream, _| async move {
+            drop(stream.into_inner().0);
+        })
+        .await;
+        for body in [Bytes::from_static(b"{}"), large()] {
+            for decision in [PresentDecision::NoIdentity, PresentDecision::Matched] {
+                client.set_policy(|policy| {
+                    if decision == PresentDecision::Matched {
+                        presenting(&[(1, &ours, Stage::Seen)])(policy);
+                    }
+                });
+                let endpoint = EndpointId::from_raw(1);
+                let exchanged = client
+                    .post_body(endpoint, &silent.tls_url(), body.clone())
+                    .await;
+                check_failure(&exchanged, FailureKind::Connection, &[]);
+                let words = ["asked for a client certificate, and closed the connection"];
+                check_tls_failure(&exchanged, TlsFailure::ClosedWithoutAlert, &words);
+                assert_eq!(exchanged.handshake.unwrap().client.decision, decision);
+            }
         }
     }
 }
@@ -171,7 +176,7 @@ async fn an_older_certificate_after_silence() {
     );
     let [old, new] = [(); 2].map(|()| clients.issue(&LeafSpec::client("us")).unwrap());
     let known = old.certificate().to_vec();
-    let server = after_handshake(asking(&servers, &clients), move |mut stream, _| {
+    let server = after_handshake(asking(&servers, &clients, HTTP1), move |mut stream, _| {
         let shown = stream.get_ref().1.peer_certificates();
         let is_known = shown.is_some_and(|chain| chain[0].as_ref() == known);
         async move {
@@ -219,13 +224,16 @@ async fn a_kept_connection_that_ends() {
         TestCa::new("Servers").unwrap(),
         TestCa::new("Clients").unwrap(),
     );
-    let once = after_handshake(asking(&servers, &clients), |mut stream, _| async move {
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        read_request(&mut stream).await.unwrap();
-        stream.write_all(answer).await.unwrap();
-        // The next request is read and met with silence.
-        read_request(&mut stream).await;
-    })
+    let once = after_handshake(
+        asking(&servers, &clients, HTTP1),
+        |mut stream, _| async move {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+            // The next request is read and met with silence.
+            read_request(&mut stream).await;
+        },
+    )
     .await;
     let client = Client::trusting(&servers.root_pem());
     for connections in [1, 2, 3] {
@@ -247,7 +255,7 @@ async fn the_400s_of_nginx() {
     let newer = clients.issue(&LeafSpec::client("us")).unwrap();
     // Takes the first certificate and no other, and tells nginx's words.
     let accepted = ours.certificate().to_vec();
-    let nginx = after_handshake(asking(&servers, &clients), move |mut stream, _| {
+    let nginx = after_handshake(asking(&servers, &clients, HTTP1), move |mut stream, _| {
         let shown = stream.get_ref().1.peer_certificates();
         let shown = shown
             .and_then(|chain| chain.first())
@@ -321,9 +329,12 @@ async fn no_word_is_no_acceptance() {
         TestCa::new("Clients").unwrap(),
     );
     let ours = clients.issue(&LeafSpec::client("us")).unwrap();
-    let mute = after_handshake(asking(&servers, &clients), |mut stream, _| async move {
-        let _read = stream.read_to_end(&mut Vec::new()).await;
-    })
+    let mute = after_handshake(
+        asking(&servers, &clients, HTTP1),
+        |mut stream, _| async move {
+            let _read = stream.read_to_end(&mut Vec::new()).await;
+        },
+    )
     .await;
     let mut client = Client::trusting(&servers.root_pem()).impatient();
     client.set_policy(|policy| {
