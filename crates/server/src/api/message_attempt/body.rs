@@ -210,6 +210,7 @@ mod tests {
     use hookseal_domain::delivery::{DeliveryKey, Ended};
     use hookseal_domain::id::{AttemptId, EndpointId, MessageId};
     use hookseal_domain::time::Timestamp;
+    use hookseal_domain::transport::failure::TlsFailure;
 
     use super::*;
 
@@ -231,6 +232,7 @@ mod tests {
                 url: "https://example.com/".to_owned(),
                 response_body: Some(bytes::Bytes::from_static(b"no \xff")),
                 reason: Some("status 422".to_owned()),
+                tls_failure: Some(TlsFailure::HttpNoCertificate),
                 connection: ConnectionFacts {
                     remote_ip: Some([192, 0, 2, 1].into()),
                     refused: vec![([10, 0, 0, 1].into(), "private".to_owned())],
@@ -253,6 +255,10 @@ mod tests {
             "timestamp": "2014-05-13T16:53:20.000Z", "status": 2, "statusText": "fail",
             "responseStatusCode": 422, "response": "no \u{fffd}", "responseDurationMs": 12,
             "triggerType": 1, "attemptNumber": 4, "outcome": "parked", "reason": "status 422",
+            "tlsFailure": {
+                "code": "http_no_certificate", "fault": "us", "retry": "later",
+                "advice": TlsFailure::HttpNoCertificate.advice(),
+            },
             "ended": "parked",
             "connection": {
                 "remoteIp": "192.0.2.1",

@@ -14,7 +14,7 @@ const US: &str = "/transport/client-identity/us";
 const CERTIFICATES: &str = "/transport/client-identity/us/certificates";
 const REQUESTS: &str = "/transport/client-identity/us/requests";
 /// Made with OpenSSL, with the password `secret`.
-const PKCS12: &[u8] = include_bytes!("../../../../../pki/tests/it/fixtures/pkcs12/aes.p12");
+const PKCS12: &[u8] = include_bytes!("client.p12");
 
 /// What a CA answers to a certificate request.
 fn sign(ca: &TestCa, csr: &str) -> String {
