@@ -12,7 +12,8 @@ use tracing::{error, warn};
 use hookseal_domain::endpoint::Destination;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::transport::book::TransportBook;
-use hookseal_egress::{Egress, TransportError};
+use hookseal_domain::transport::policy::{ResolvedTransport, UnusablePolicy};
+use hookseal_egress::{Egress, Transport, TransportError};
 use hookseal_store::Store;
 use hookseal_store::config::Routing;
 use hookseal_store::error::StoreError;
@@ -205,9 +206,15 @@ impl Routes {
             let known = self.known.lock();
             known.former.get(&routing.application.id).cloned()
         };
+        let defaults = self.egress.defaults();
         let prepare = |to: &Arc<Destination>| {
-            let was = former.as_ref().and_then(|former| former.endpoint(to.id));
-            Arc::new(self.prepare(&routing, to, &book, was))
+            let transport = book.as_ref().map_err(Unusable::clone).and_then(|book| {
+                let resolved = book.resolve(&to.transport, &to.url, &defaults);
+                let was = former.as_ref().and_then(|former| former.endpoint(to.id));
+                self.transport(to.id, resolved, was)
+            });
+            let org = routing.application.org;
+            Arc::new(Prepared::new(org, Arc::clone(to), transport, &self.config))
         };
         let routes = Arc::new(AppRoutes {
             prepared: routing.destinations.iter().map(prepare).collect(),
@@ -224,32 +231,19 @@ impl Routes {
         routes
     }
 
-    fn prepare(
+    fn transport(
         &self,
-        routing: &Routing,
-        to: &Arc<Destination>,
-        book: &Book,
+        endpoint: EndpointId,
+        resolved: Result<ResolvedTransport, UnusablePolicy>,
         was: Option<&Arc<Prepared>>,
-    ) -> Prepared {
-        let transport = match book {
-            Err(unusable) => Err(unusable.clone()),
-            Ok(book) => {
-                let defaults = self.egress.defaults();
-                let resolved = book.resolve(&to.transport, &to.url, &defaults);
-                self.transports.of(to.id, resolved).map_err(|error| {
-                    if !was.is_some_and(|was| was.is_unusable_by(&error)) {
-                        say_unusable(to.id, &error);
-                    }
-                    Unusable::Policy(error)
-                })
+    ) -> Result<Arc<Transport>, Unusable> {
+        let transport = self.transports.of(endpoint, resolved);
+        transport.map_err(|error| {
+            if !was.is_some_and(|was| was.is_unusable_by(&error)) {
+                say_unusable(endpoint, &error);
             }
-        };
-        Prepared::new(
-            routing.application.org,
-            Arc::clone(to),
-            transport,
-            &self.config,
-        )
+            Unusable::Policy(error)
+        })
     }
 
     /// Closes the connections that were made for what is not so any more.

@@ -31,7 +31,6 @@ struct AllMade {
     own: HashMap<EndpointId, Made>,
 }
 
-#[derive(Clone)]
 struct Made {
     of: ResolvedTransport,
     transport: Arc<Transport>,
@@ -60,11 +59,16 @@ impl Transports {
         }
         // Not under the lock: it reads keys and roots.
         let transport = self.egress.transport(&resolved)?;
-        let made = Made {
+        let mut made = self.made.lock();
+        // Somebody may have been faster: then theirs, so that connections are shared.
+        if let Some(made) = made.find(endpoint, is_plain, &resolved) {
+            return Ok(made);
+        }
+        let new = Made {
             of: resolved,
             transport: Arc::clone(&transport),
         };
-        self.made.lock().keep(endpoint, is_plain, made);
+        made.keep(endpoint, is_plain, new);
         Ok(transport)
     }
 
@@ -131,5 +135,78 @@ fn unusable(error: UnusablePolicy) -> TransportError {
             | UnusablePolicy::PlainHttp { .. } => TlsFailure::PolicyUnusable,
         },
         reason: format!("nothing was sent: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookseal_domain::time::Timestamp;
+    use hookseal_domain::transport::policy::{
+        KeyExchangeGroups, Pinning, RevocationMode, TlsVersion, Trust,
+    };
+    use hookseal_egress::EgressConfig;
+    use hookseal_pki::certificate::SpkiSha256;
+
+    use super::*;
+
+    const ONE: EndpointId = EndpointId::from_raw(1);
+    const OTHER: EndpointId = EndpointId::from_raw(2);
+
+    fn transports() -> Transports {
+        let clock = Arc::new(|| Timestamp::from_millis(0));
+        Transports::new(Egress::new(EgressConfig::default(), clock).unwrap())
+    }
+
+    fn plain() -> ResolvedTransport {
+        ResolvedTransport {
+            tls_min_version: TlsVersion::Tls13,
+            key_exchange_groups: KeyExchangeGroups::default(),
+            trust: Trust::Public,
+            trust_anchors: None,
+            pinning: Pinning::Off,
+            pins: Vec::new(),
+            client_identity: None,
+            revocation: RevocationMode::Off,
+            crl_urls: Vec::new(),
+            server_name: None,
+            proxy: None,
+        }
+    }
+
+    fn pinned(byte: u8) -> ResolvedTransport {
+        ResolvedTransport {
+            pinning: Pinning::Enforce,
+            pins: vec![SpkiSha256::from_bytes([byte; 32])],
+            ..plain()
+        }
+    }
+
+    #[test]
+    fn what_is_special_in_nothing_is_shared() {
+        let transports = transports();
+        let of = |endpoint, resolved| transports.of(endpoint, Ok(resolved)).unwrap();
+        let first = of(ONE, plain());
+        assert!(Arc::ptr_eq(&first, &of(OTHER, plain())));
+        let soft = ResolvedTransport {
+            revocation: RevocationMode::Soft,
+            ..plain()
+        };
+        assert!(!Arc::ptr_eq(&first, &of(ONE, soft)));
+        assert!(Arc::ptr_eq(&first, &of(ONE, plain())));
+    }
+
+    #[test]
+    fn what_is_of_one_endpoint_is_only_its_own() {
+        let transports = transports();
+        let of = |endpoint, resolved| transports.of(endpoint, Ok(resolved)).unwrap();
+        let first = of(ONE, pinned(1));
+        assert!(Arc::ptr_eq(&first, &of(ONE, pinned(1))));
+        assert!(!Arc::ptr_eq(&first, &of(OTHER, pinned(1))));
+        let changed = of(ONE, pinned(2));
+        assert!(!Arc::ptr_eq(&first, &changed));
+        assert!(
+            !Arc::ptr_eq(&first, &of(ONE, pinned(1))),
+            "what was withdrawn does not come back"
+        );
     }
 }

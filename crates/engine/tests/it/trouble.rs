@@ -1,6 +1,7 @@
 //! An endpoint whose TLS fails the same way each time costs one handshake per interval, holds up
 //! nothing, loses nothing, and goes on when it is mended.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hookseal_domain::delivery::breaker::{BreakerState, PauseReason};
@@ -10,6 +11,7 @@ use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_store::inspect::DeliveryStatus;
 use hookseal_testkit::fake_endpoint::FakeEndpoint;
+use hookseal_testkit::reply::Reply;
 use hookseal_testkit::test_ca::{Leaf, LeafSpec, Speaks, TestCa, Validity};
 use hookseal_testkit::wait::until;
 
@@ -243,6 +245,54 @@ async fn a_paused_endpoint_takes_no_memory_from_others() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_lost_while_a_certificate_comes_and_goes() {
+    let ca = TestCa::new("Customer's root").unwrap();
+    let world = World::trusting(&ca, |config| config.window_deliveries_max = 8).await;
+    let good = ca.issue(&LeafSpec::default()).unwrap();
+    let expired = ca.issue(&LeafSpec {
+        validity: Validity::Past,
+        ..LeafSpec::default()
+    });
+    let expired = expired.unwrap();
+    // Each answer ends its connection, so that each attempt makes a handshake.
+    let once = Reply::status(200).header("connection", "close");
+    let hook = FakeEndpoint::tls(&good, [once]).await.unwrap();
+    let endpoint = world.endpoint(&hook.url_by_name()).await;
+    let mut published = BTreeSet::new();
+    for round in 0..12 {
+        let leaf = if round % 3 == 0 { &good } else { &expired };
+        hook.present(leaf, Speaks::Http1).unwrap();
+        for _ in 0..15 {
+            published.insert(world.publish("{}").await.to_string());
+        }
+        if round % 4 == 3 {
+            world.engine.application_changed(world.app);
+        }
+        world.clock.advance(Duration::from_secs(45));
+    }
+    hook.present(&good, Speaks::Http1).unwrap();
+    let mut received = BTreeSet::new();
+    until("all deliveries", async || {
+        world.clock.advance(Duration::from_secs(60));
+        received = hook
+            .received()
+            .iter()
+            .map(|r| r.webhook_id().to_owned())
+            .collect();
+        Ok((received.len() == published.len()).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(received, published);
+    assert_eq!(hook.received().len(), published.len(), "each of them once");
+    let state = world.engine.breaker(endpoint);
+    assert!(
+        state.is_none_or(|state| state == BreakerState::default()),
+        "{state:?}"
+    );
 }
 
 #[tokio::test]
