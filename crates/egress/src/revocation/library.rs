@@ -13,6 +13,7 @@ use hookseal_pki::revocation::Link;
 use hookseal_pki::revocation::crl::{CRL_PEM_BYTES_MAX, Crl};
 use hookseal_pki::revocation::ocsp::{self, Answer, REQUEST_MEDIA_TYPE, RESPONSE_BYTES_MAX};
 use hookseal_pki::verify::Seconds;
+use tokio::task::spawn_blocking;
 
 use super::limits::{ANSWERS_MAX, LISTS_BYTES_MAX, LISTS_MAX};
 use super::shelf::{Bounds, Fetched, Pending, Shelf, fetches};
@@ -111,8 +112,12 @@ impl Library {
             let (proxy, request) = (proxy.as_deref(), FetchRequest::Get);
             let fetched = fetcher.fetch(&url, proxy, request, CRL_PEM_BYTES_MAX);
             let bytes = fetched.await.map_err(|error| reason(&error))?;
-            let list = Crl::parse(&bytes).map_err(|error| error.to_string())?;
-            judge(&list)?;
+            // A long list takes longer to read and to hash than others should wait for this thread.
+            let reading = spawn_blocking(move || {
+                let list = Crl::parse(&bytes).map_err(|error| error.to_string())?;
+                judge(&list).map(|()| list)
+            });
+            let list = reading.await.map_err(|error| error.to_string())??;
             let facts = list.facts();
             Ok(Fetched {
                 as_of_secs: facts.this_update.0,
