@@ -228,9 +228,8 @@ fn say(seen: &SeenHandshake, news: News) {
         (News::Failed, Some(failed)) => warn!(
             endpoint.id = %endpoint,
             failure = failed.failure.as_str(),
-            advice = failed.failure.advice(),
-            "The TLS handshake with endpoint {endpoint} failed: {}. {}",
-            failed.reason, failed.failure.advice()
+            "The TLS handshake with endpoint {endpoint} failed: {}",
+            failed.reason
         ),
         (News::Mended, _) => info!(
             endpoint.id = %endpoint,

@@ -37,7 +37,7 @@ const SETTINGS: [&str; 6] = [
     "egress.allow_networks=127.0.0.0/8",
     "egress.public_roots=none",
     "delivery.retry_schedule=250ms,500ms,1s,2s,4s,8s",
-    "log.filter=warn",
+    "log.filter=warn,hookseal_engine::handshakes=error",
 ];
 
 /// A server, and what receivers need.
