@@ -115,13 +115,30 @@ impl Client {
         url: &str,
         body: Bytes,
     ) -> Exchanged {
+        self.send(endpoint, &self.transport, url, body).await
+    }
+
+    /// Under another policy than the client's.
+    pub(crate) async fn post_under(&self, transport: &Arc<Transport>, url: &str) -> Exchanged {
+        let body = Bytes::from_static(b"{\"a\": 1}");
+        self.send(EndpointId::from_raw(7), transport, url, body)
+            .await
+    }
+
+    async fn send(
+        &self,
+        endpoint: EndpointId,
+        transport: &Arc<Transport>,
+        url: &str,
+        body: Bytes,
+    ) -> Exchanged {
         let url = EndpointUrl::parse(url).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("webhook-id", "msg_1".parse().unwrap());
         let request = DeliveryRequest {
             endpoint,
             generation: self.generation,
-            transport: Arc::clone(&self.transport),
+            transport: Arc::clone(transport),
             target: Arc::new(Target::new(&url)),
             headers,
             body,

@@ -1,5 +1,6 @@
 //! HTTP/1.1: what is sent, and when a connection is used again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use hookseal_domain::delivery::outcome::{FailureKind, Reply, RetryAfter};
 use hookseal_domain::id::EndpointId;
 use hookseal_egress::EgressConfig;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::client::{Client, check_failure, check_status, config};
 use crate::server::{Server, read_request, serve};
@@ -134,6 +135,35 @@ async fn sweeping_spares_what_is_in_use() {
     client.post(&server.url()).await;
     client.egress.sweep();
     client.post(&server.url()).await;
+    assert_eq!(server.connections(), 1);
+}
+
+/// A connection that comes back after it is kept all the same.
+#[tokio::test]
+async fn sweeping_during_an_exchange() {
+    let (got_one, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let notifies = (Arc::clone(&got_one), Arc::clone(&go_on));
+    let server = Server::start(move |mut stream, _| {
+        let (got_one, go_on) = notifies.clone();
+        async move {
+            read_request(&mut stream).await.unwrap();
+            got_one.notify_one();
+            go_on.notified().await;
+            stream.write_all(OK).await.unwrap();
+            serve(stream, OK).await;
+        }
+    })
+    .await;
+    let client = Client::plain();
+    let url = server.url();
+    let sweep = async {
+        got_one.notified().await;
+        client.egress.sweep();
+        go_on.notify_one();
+    };
+    let (exchanged, ()) = tokio::join!(client.post(&url), sweep);
+    check_status(&exchanged, 200);
+    check_status(&client.post(&url).await, 200);
     assert_eq!(server.connections(), 1);
 }
 

@@ -1,5 +1,6 @@
 //! What a policy demands of a connection: versions, key exchanges, roots, the server's name.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use hookseal_domain::time::Timestamp;
@@ -15,12 +16,12 @@ use hookseal_testkit::test_ca::{LeafSpec, Speaks, TestCa};
 use rustls::ServerConfig;
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
-use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::{Client, check_status, check_tls_failure, policy};
-use crate::server::Server;
+use crate::server::{Server, read_request, serve};
 use crate::tls_receiver::{TlsReceiver, leaf};
 
 /// A set with these roots.
@@ -158,6 +159,49 @@ async fn roots_are_the_policys() {
         check(&client, &ours, of_ours).await;
         check(&client, &stranger, missing).await;
     }
+}
+
+/// What is under way when its policy is replaced goes on to its end; nobody uses its connection
+/// after it.
+#[tokio::test]
+async fn a_request_under_way_when_its_policy_is_replaced() {
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let ca = TestCa::new("Root").unwrap();
+    let acceptor = leaf(&ca).acceptor(Speaks::Http1).unwrap();
+    let (got_one, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let notifies = (Arc::clone(&got_one), Arc::clone(&go_on));
+    let server = Server::start(move |stream, number| {
+        let (acceptor, (got_one, go_on)) = (acceptor.clone(), notifies.clone());
+        async move {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            if number == 1 {
+                read_request(&mut stream).await.unwrap();
+                got_one.notify_one();
+                go_on.notified().await;
+                stream.write_all(OK).await.unwrap();
+            }
+            serve(stream, OK).await;
+        }
+    })
+    .await;
+    let url = server.tls_url();
+    let mut client = Client::trusting(&ca.root_pem());
+    let (before, after) = (client.transport(|_| {}), client.transport(|_| {}));
+    client.set_transport(before);
+    let first = client.post(&url);
+    let mut first = pin!(first);
+    tokio::select! {
+        _ = &mut first => panic!("nobody answered"),
+        () = got_one.notified() => {}
+    }
+    let second = client.post_under(&after, &url).await;
+    check_status(&second, 200);
+    go_on.notify_one();
+    check_status(&first.await, 200);
+    for _ in 0..2 {
+        check_status(&client.post_under(&after, &url).await, 200);
+    }
+    assert_eq!(server.connections(), 2);
 }
 
 /// While a root is replaced, both count.
