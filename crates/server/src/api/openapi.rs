@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::api::error::violations::FieldViolation;
 use crate::api::error::{ErrorBody, ValidationBody};
 use crate::api::wire::numbers::StatusCodeClass;
+use crate::api::wire::text;
 use crate::api::{
     Api, application, docs, endpoint, event_type, health, message, message_attempt, transport,
 };
@@ -35,7 +36,7 @@ use crate::api::{
             ourselves with."),
         (name = "Health", description = "Whether the server can work."),
     ),
-    components(schemas(ErrorBody, ValidationBody, FieldViolation, StatusCodeClass)),
+    components(schemas(ErrorBody, ValidationBody, FieldViolation, StatusCodeClass, text::Sha256)),
     security(("bearer" = [])),
     modifiers(&BearerToken),
 )]

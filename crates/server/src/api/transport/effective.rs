@@ -37,7 +37,7 @@ pub(crate) struct EffectiveOut {
     server_name: Setting,
     /// The operator's proxy that is gone through, or `none`.
     proxy: Setting,
-    /// Whether `http://` may be used.
+    /// Whether plain HTTP may be used.
     plain_http: Setting,
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct LayerIn {
     /// Whether revocation is looked up: `off`, `soft`, or `hard` (what can't be found out is not
     /// sent to).
     revocation: Option<String>,
-    /// Revocation lists to read beside those that certificates name: `http://` URLs.
+    /// URLs of revocation lists to read beside those that certificates name: `http`, not `https`.
     #[schema(max_items = 8)]
     crl_urls: Option<Vec<String>>,
     /// The name that the certificate has to be valid for and that SNI tells, instead of the URL's
@@ -57,7 +57,7 @@ pub(crate) struct LayerIn {
     /// Name of the operator's proxy that is gone through, or `none`.
     #[schema(value_type = Option<text::TransportName>)]
     proxy: Option<String>,
-    /// `never` forbids `http://`; `as_operator` allows it where the operator does.
+    /// `never` forbids plain HTTP; `as_operator` allows it where the operator does.
     plain_http: Option<String>,
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct LayerPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<text::TransportName>)]
     proxy: Patch<String>,
-    /// Whether `http://` may be used.
+    /// Whether plain HTTP may be used.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     plain_http: Patch<String>,
@@ -117,6 +117,10 @@ pub(crate) struct LayerPatch {
 #[serde(rename_all = "camelCase")]
 #[schema(as = TransportPolicyLayer)]
 pub(crate) struct LayerOut {
+    /// Its name, where it is a named policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<text::TransportName>)]
+    name: Option<String>,
     /// The lowest TLS version that is spoken.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_min_version: Option<&'static str>,
@@ -147,7 +151,7 @@ pub(crate) struct LayerOut {
     /// Name of the operator's proxy that is gone through, or `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<String>,
-    /// Whether `http://` may be used.
+    /// Whether plain HTTP may be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     plain_http: Option<&'static str>,
 }
@@ -333,9 +337,18 @@ fn crl_url(text: &str) -> Result<String, Violation> {
 // === impl LayerOut ===
 
 impl LayerOut {
-    /// As it goes out.
+    /// A named policy, as it goes out.
+    pub(crate) fn named(name: &Name, layer: &TransportPolicy) -> Self {
+        Self {
+            name: Some(name.to_string()),
+            ..Self::of(layer)
+        }
+    }
+
+    /// An endpoint's own settings, as they go out.
     pub(crate) fn of(layer: &TransportPolicy) -> Self {
         Self {
+            name: None,
             tls_min_version: layer.tls_min_version.map(TlsVersion::as_str),
             key_exchange_groups: layer.key_exchange_groups.as_ref().map(group_names),
             trust: layer.trust.map(Trust::as_str),

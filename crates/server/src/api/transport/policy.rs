@@ -3,8 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,7 +24,6 @@ use crate::api::respond::{ok, upserted};
 use crate::api::transport::layer::{LayerIn, LayerOut};
 use crate::api::transport::named::{NamePath, check_new_name, page_of};
 use crate::api::transport::references::Known;
-use crate::api::wire::text;
 use crate::api::{Api, ApiContext};
 
 /// What the errors call it.
@@ -39,22 +36,10 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get, put, delete))
 }
 
-/// A named transport policy.
-#[derive(Serialize, ToSchema)]
-#[schema(as = NamedTransportPolicy)]
-struct PolicyOut {
-    /// Its name.
-    #[schema(value_type = text::TransportName)]
-    name: String,
-    /// What it says.
-    #[serde(flatten)]
-    layer: LayerOut,
-}
-
 /// Lists the transport policies by name.
 #[utoipa::path(get, path = "/api/v1/transport/policy", operation_id = "v1.transport.policy.list", tag = "Transport",
     params(OrderedPageParams),
-    responses((status = 200, description = "A page", body = ListResponse<PolicyOut>), ErrorResponses))]
+    responses((status = 200, description = "A page", body = ListResponse<LayerOut>), ErrorResponses))]
 async fn list(
     Authorized(Organisation(org)): Authorized<Organisation>,
     State(api): State<Api>,
@@ -65,7 +50,7 @@ async fn list(
     let list = ListResponse::of(
         page,
         |(name, _)| name.clone(),
-        |(name, policy)| Some(PolicyOut::of(&name, &policy)),
+        |(name, policy)| Some(LayerOut::named(&name, &policy)),
     );
     Ok(ok(&list))
 }
@@ -73,7 +58,7 @@ async fn list(
 /// Shows a transport policy.
 #[utoipa::path(get, path = "/api/v1/transport/policy/{name}", operation_id = "v1.transport.policy.get", tag = "Transport",
     params(TransportNameParams),
-    responses((status = 200, description = "The policy", body = PolicyOut), ErrorResponses))]
+    responses((status = 200, description = "The policy", body = LayerOut), ErrorResponses))]
 async fn get(
     Authorized(Organisation(org)): Authorized<Organisation>,
     NamePath(name): NamePath,
@@ -82,7 +67,7 @@ async fn get(
     let book = api.book(org).await?;
     let found = book.policies.get(&name);
     let policy = found.ok_or_else(|| ApiError::not_found(WHAT))?;
-    Ok(ok(&PolicyOut::of(&name, policy)))
+    Ok(ok(&LayerOut::named(&name, policy)))
 }
 
 /// Replaces a transport policy, or makes it.
@@ -91,8 +76,8 @@ async fn get(
 /// next connection of every endpoint that the policy applies to; open ones are not used again.
 #[utoipa::path(put, path = "/api/v1/transport/policy/{name}", operation_id = "v1.transport.policy.put", tag = "Transport",
     params(TransportNameParams), request_body = LayerIn,
-    responses((status = 200, description = "Replaced", body = PolicyOut),
-        (status = 201, description = "Made", body = PolicyOut), ErrorResponses))]
+    responses((status = 200, description = "Replaced", body = LayerOut),
+        (status = 201, description = "Made", body = LayerOut), ErrorResponses))]
 async fn put(
     Authorized(Organisation(org)): Authorized<Organisation>,
     NamePath(name): NamePath,
@@ -108,7 +93,7 @@ async fn put(
         store.put_transport_policy(org, named, kept, now).await
     });
     let put = put.await?.map_err(|error| ApiError::change(WHAT, error))?;
-    Ok(upserted(put, |()| PolicyOut::of(&name, &policy)))
+    Ok(upserted(put, |()| LayerOut::named(&name, &policy)))
 }
 
 /// Deletes a transport policy that no endpoint names.
@@ -157,15 +142,4 @@ fn below(book: &TransportBook, name: &Name) -> TransportPolicy {
         .find(|(other, _)| other.as_str() == DEFAULT_POLICY && *other != name)
         .map(|(_, policy)| policy.clone())
         .unwrap_or_default()
-}
-
-// === impl PolicyOut ===
-
-impl PolicyOut {
-    fn of(name: &Name, policy: &TransportPolicy) -> Self {
-        Self {
-            name: name.to_string(),
-            layer: LayerOut::of(policy),
-        }
-    }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::shop::{Shop, request};
 
 /// What a client of the Svix API may rely on: method, path below `/api/v1`, operation.
-const OPERATIONS: [(&str, &str, &str); 34] = [
+const OPERATIONS: [(&str, &str, &str); 39] = [
     ("get", "/app", "v1.application.list"),
     ("post", "/app", "v1.application.create"),
     ("get", "/app/{app_id}", "v1.application.get"),
@@ -59,6 +59,31 @@ const OPERATIONS: [(&str, &str, &str); 34] = [
         "post",
         "/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
         "v1.endpoint.rotate-secret",
+    ),
+    (
+        "get",
+        "/app/{app_id}/endpoint/{endpoint_id}/mtls",
+        "v1.endpoint.get-mtls",
+    ),
+    (
+        "put",
+        "/app/{app_id}/endpoint/{endpoint_id}/mtls",
+        "v1.endpoint.set-mtls-config",
+    ),
+    (
+        "delete",
+        "/app/{app_id}/endpoint/{endpoint_id}/mtls",
+        "v1.endpoint.delete-mtls-config",
+    ),
+    (
+        "get",
+        "/app/{app_id}/endpoint/{endpoint_id}/ca",
+        "v1.endpoint.get-server-ca",
+    ),
+    (
+        "put",
+        "/app/{app_id}/endpoint/{endpoint_id}/ca",
+        "v1.endpoint.set-server-ca",
     ),
     (
         "get",

@@ -11,6 +11,7 @@ use hookseal_domain::violation::Violation;
 use hookseal_pki::certificate::SpkiSha256;
 use hookseal_store::error::ChangeError;
 use hookseal_store::publish::Idempotency;
+use hookseal_store::reference::AppRef;
 
 use crate::api::ApiContext;
 use crate::api::access::OwnApplication;
@@ -124,7 +125,12 @@ impl ApiContext {
         let store = self.engine.store();
         let transport = store.endpoint_transport(own.id(), endpoint.id).await?;
         let seen = store.handshakes(own.id(), endpoint.id).await?;
-        let destination = own.routing.destination(endpoint.id);
+        // What the caller was authorized by may be older than a change.
+        let routing = self
+            .engine
+            .routing(own.principal.org(), &AppRef::Id(own.id()));
+        let routing = routing.await?.ok_or_else(|| ApiError::not_found(WHAT))?;
+        let destination = routing.destination(endpoint.id);
         Ok(Around {
             transport: transport.ok_or_else(|| ApiError::not_found(WHAT))?,
             url: endpoint.spec.url.clone(),

@@ -138,7 +138,7 @@ async fn refusals() {
     let check = async |path: &str, given: Value, loc: &str, rule: &str| {
         let (found, by, msg) = shop.violates("PUT", path, &given).await;
         assert_eq!((found.as_str(), by.as_str()), (loc, rule));
-        assert!(!msg.contains("PRIVATE"), "{msg}");
+        assert!(!msg.contains("MIG"), "{msg}");
     };
     let leaf = client(&ca, "us");
     check(&mtls, json!({}), "body.identity", "value_error.missing").await;
