@@ -126,16 +126,15 @@ impl ApiContext {
         let transport = store.endpoint_transport(own.id(), endpoint.id).await?;
         let seen = store.handshakes(own.id(), endpoint.id).await?;
         // What the caller was authorized by may be older than a change.
-        let routing = self
-            .engine
-            .routing(own.principal.org(), &AppRef::Id(own.id()));
-        let routing = routing.await?.ok_or_else(|| ApiError::not_found(WHAT))?;
+        let (org, app) = (own.principal.org(), AppRef::Id(own.id()));
+        let routing = self.engine.routing(org, &app).await?;
+        let routing = routing.ok_or_else(|| ApiError::not_found(WHAT))?;
         let destination = routing.destination(endpoint.id);
         Ok(Around {
             transport: transport.ok_or_else(|| ApiError::not_found(WHAT))?,
             url: endpoint.spec.url.clone(),
             generation: destination.map_or(0, |destination| destination.generation),
-            book: self.book(own.principal.org()).await?,
+            book: self.book(org).await?,
             defaults: self.engine.transport_defaults(),
             live: seen
                 .last_good
