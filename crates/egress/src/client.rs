@@ -202,6 +202,10 @@ impl Inner {
             }
             identity.refused(presented);
             refused.push(presented);
+            // The next one is to be shared in its place.
+            if let Some(session) = &progress.session {
+                self.pool.drop_closed(key, session);
+            }
             if !identity.has_others(&refused, (self.clock)()) {
                 return result;
             }

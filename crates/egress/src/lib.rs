@@ -45,6 +45,3 @@ pub use proxy::{Proxy, ProxyAddress, ProxyCredentials, ProxyCredentialsError, Pr
 pub use resolve::Resolver;
 pub use target::Target;
 pub use transport::{Transport, TransportError};
-
-/// What the configuration calls a TLS version.
-pub use hookseal_domain::transport::policy::TlsVersion as TlsMinVersion;

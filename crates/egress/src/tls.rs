@@ -106,11 +106,11 @@ impl Handshake {
         let connector = TlsConnector::from(Arc::new(config));
         match connector.connect(name.clone(), wire).await {
             Ok(stream) => match self.verifier.seen() {
-                Some(seen) => Ok(Shaken {
+                Some(seen) if self.verifier.lets_pass(&seen) => Ok(Shaken {
                     stream: Box::new(stream),
                     seen,
                 }),
-                None => Err(TlsError::Unverified),
+                _ => Err(TlsError::Unverified),
             },
             Err(error) => Err(self.explain(error)),
         }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hookseal_domain::delivery::outcome::FailureKind;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
-use hookseal_egress::{Egress, EgressConfig, EgressConfigError, PublicRoots, TlsMinVersion};
+use hookseal_domain::transport::policy::TlsVersion;
+use hookseal_egress::{Egress, EgressConfig, EgressConfigError, PublicRoots};
 use hookseal_testkit::test_ca::{LeafSpec, Speaks, TestCa, Validity};
 use rustls::version::TLS12;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -144,7 +145,7 @@ async fn the_lowest_version_is_settable() {
 
     let server = answering(acceptor, OK).await;
     let lenient = Client::with(EgressConfig {
-        tls_min_version: TlsMinVersion::Tls12,
+        tls_min_version: TlsVersion::Tls12,
         extra_roots_pem: Some(authority.pem.into_bytes()),
         public_roots: PublicRoots::None,
         ..config()
