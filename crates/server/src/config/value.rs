@@ -198,7 +198,7 @@ impl Scalar for IpNet {
 }
 
 impl Scalar for Name {
-    const FORM: &'static str = "a name: 1 to 128 letters, digits, - _ or .";
+    const FORM: &'static str = "a name: 1 to 128 letters, digits, dots, - or _";
 
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()
