@@ -46,16 +46,21 @@ struct PinPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, max_length = 500)]
     note: Option<String>,
+    /// Make it active although its key was not seen.
+    #[serde(default)]
+    #[schema(default = false)]
+    force: bool,
 }
 
 struct CheckedPatch {
     state: Option<PinState>,
     note: Option<String>,
+    force: Force,
 }
 
 /// Changes the state or the note of a pin.
 #[utoipa::path(patch, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/pins/{sha256}",
-    operation_id = "v1.endpoint.pins.patch", tag = "Transport", params(PinParams, ForceParams),
+    operation_id = "v1.endpoint.pins.patch", tag = "Transport", params(PinParams),
     request_body = PinPatch,
     responses((status = 200, description = "Changed", body = PinOut), ErrorResponses))]
 async fn patch(
@@ -63,7 +68,6 @@ async fn patch(
     EndpointPath(named): EndpointPath,
     HashPath(sha256): HashPath,
     State(api): State<Api>,
-    Query(force): Query<Force>,
     input: Input,
 ) -> Result<Response, ApiError> {
     let endpoint = own.endpoint(&api, &named).await?;
@@ -72,7 +76,7 @@ async fn patch(
     let _turn = api.turns.of(own.principal.org()).await;
     let edit = |around: &Around| {
         let mut after = around.transport.clone();
-        patch.apply(&mut after.pins, key, force).map_err(refused)?;
+        patch.apply(&mut after.pins, key).map_err(refused)?;
         Ok(after)
     };
     api.edit_transport(&own, &endpoint, None, edit).await?;
@@ -123,17 +127,21 @@ impl PinPatch {
             chosen.ok_or_else(|| Violation::new("value_error.choice", message))
         });
         let note = fields.optional("note", self.note, check_note);
+        let force = match self.force {
+            true => Force::Yes,
+            false => Force::No,
+        };
         let patch = state.zip(note);
-        violations.finish(patch.map(|(state, note)| CheckedPatch { state, note }))
+        violations.finish(patch.map(|(state, note)| CheckedPatch { state, note, force }))
     }
 }
 
 // === impl CheckedPatch ===
 
 impl CheckedPatch {
-    fn apply(&self, pins: &mut PinSet, key: SpkiSha256, force: Force) -> Result<(), PinError> {
+    fn apply(&self, pins: &mut PinSet, key: SpkiSha256) -> Result<(), PinError> {
         match self.state {
-            Some(PinState::Active) => pins.activate(key, force)?,
+            Some(PinState::Active) => pins.activate(key, self.force)?,
             Some(state) => pins.set_state(key, state)?,
             None => {}
         }

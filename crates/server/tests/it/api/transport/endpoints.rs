@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::handshake::{Failed, HandshakeReport};
 use hookseal_testkit::test_ca::TestCa;
 
 use crate::api::shop::Shop;
-use crate::api::transport::{client, trust_privately, upload};
+use crate::api::transport::{certificate, client, trust_privately, upload};
 
 #[tokio::test]
 async fn nothing_said_is_what_the_operator_says() {
@@ -257,4 +259,64 @@ async fn the_explanation_before_anything_was_seen() {
     let path = format!("/transport/explain?endpoint={endpoint}");
     let other = shop.ask_as(&shop.as_stranger(), "GET", &path, "").await;
     assert_eq!(other.error(404), "not_found");
+}
+
+#[tokio::test]
+async fn the_explanation_says_why_and_what_to_do() {
+    let shop = Shop::open().await;
+    let app = shop.app("a").await;
+    let endpoint = shop.endpoint(&app, "https://example.com").await;
+    let explain = format!("/transport/explain?endpoint={endpoint}");
+    let failed = HandshakeReport {
+        failure: Some(Failed {
+            failure: TlsFailure::UnknownCa,
+            reason: "the receiver sent the alert unknown_ca".to_owned(),
+        }),
+        ..HandshakeReport::default()
+    };
+    shop.saw(&app, &endpoint, &failed).await;
+    let told = shop.get(&explain).await;
+    assert_eq!(told["verdict"], "failed");
+    assert_eq!(told["reason"], "the receiver sent the alert unknown_ca");
+    let failure = json!({
+        "code": "unknown_ca", "fault": "us", "retry": "later",
+        "advice": TlsFailure::UnknownCa.advice(),
+    });
+    assert_eq!(told["failure"], failure);
+    assert_eq!(told["last"]["failure"], failure);
+    assert_eq!(told["todo"], json!([TlsFailure::UnknownCa.advice()]));
+    assert!(told["lastGood"].is_null());
+
+    let good = HandshakeReport {
+        verified: vec![certificate(
+            "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        )],
+        ..HandshakeReport::default()
+    };
+    shop.saw(&app, &endpoint, &good).await;
+    let told = shop.get(&explain).await;
+    assert_eq!(
+        (&told["verdict"], &told["todo"]),
+        (&json!("passed"), &json!([]))
+    );
+    assert!(
+        told["reason"].as_str().unwrap().contains("CN=seen"),
+        "{told}"
+    );
+    assert_eq!(told["lastGood"]["result"], "ok");
+}
+
+#[tokio::test]
+async fn the_explanation_of_a_policy_that_can_not_be_applied() {
+    let shop = Shop::open().await;
+    let endpoint = shop.path_of_endpoint("a", "http://127.0.0.1:9/").await;
+    let never = json!({"plainHttp": "never"});
+    shop.tell("PUT", "/transport/policy/default", &never, 201)
+        .await;
+    let told = shop.get(&format!("{endpoint}/transport/explain")).await;
+    assert_eq!(told["verdict"], "unusable");
+    assert_eq!(told["failure"]["code"], "policy_unusable");
+    let shown = shop.get(&format!("{endpoint}/transport")).await;
+    let problem = shown["problem"].as_str().unwrap();
+    assert!(told["reason"].as_str().unwrap().contains(problem), "{told}");
 }

@@ -62,6 +62,11 @@ async fn the_way_of_a_pin() {
         .refuses("PATCH", &one, &active, "would_interrupt")
         .await;
     assert!(why.contains("not seen"), "{why}");
+    let forced = json!({"state": "active", "force": true});
+    let staged = shop.tell("PATCH", &one, &forced, 200).await;
+    assert_eq!(staged["state"], "active");
+    let back = json!({"state": "staged"});
+    shop.tell("PATCH", &one, &back, 200).await;
     shop.saw(&app, &id, &shown(&[SECOND])).await;
     let all = shop.get(&pins).await;
     assert_eq!(all["data"][1]["state"], "seen");
