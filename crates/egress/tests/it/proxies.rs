@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use hookseal_domain::delivery::outcome::FailureKind;
 use hookseal_domain::secret::Secret;
+use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::name::Name;
-use hookseal_egress::{EgressConfig, Proxy, ProxyAddress, ProxyCredentials, PublicRoots};
+use hookseal_egress::{Egress, EgressConfig, Proxy, ProxyAddress, ProxyCredentials, PublicRoots};
 use hookseal_testkit::test_ca::TestCa;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -133,6 +134,16 @@ async fn a_proxy_is_asked_for_the_screened_address() {
          Proxy-Authorization: Basic dXM6c2VzYW1l\r\n\r\n"
     );
     assert_eq!(*asked.lock(), [expect]);
+}
+
+#[test]
+fn a_default_proxy_is_one_of_the_configured() {
+    let config = EgressConfig {
+        proxy: Some(Name::parse("lan").unwrap()),
+        ..through(proxy("http://proxy.test:3128"))
+    };
+    let error = Egress::new(config, Arc::new(Timestamp::default)).unwrap_err();
+    assert_eq!(error.to_string(), "there is no proxy lan in egress.proxies");
 }
 
 #[tokio::test]

@@ -90,12 +90,6 @@ impl EgressSection {
         let proxies = self.proxies.iter().map(|proxy| &proxy.name);
         check_names("egress.proxies", proxies, errors);
         self.check_token(errors);
-        if let Some(name) = &self.proxy
-            && !self.proxies.iter().any(|proxy| proxy.name == *name)
-        {
-            let problem = format!("there is no proxy {name} in egress.proxies");
-            errors.push(ConfigError::unusable("egress.proxy", problem));
-        }
     }
 
     fn check_token(&self, errors: &mut Vec<ConfigError>) {
@@ -155,10 +149,13 @@ impl EgressSection {
 
     /// The files with secrets that others should not be able to read.
     pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
-        let keys = self.identities.iter().filter_map(|identity| match &identity.key {
-            OperatorKey::File(path) => Some(path.as_path()),
-            OperatorKey::Token(_) => None,
-        });
+        let keys = self
+            .identities
+            .iter()
+            .filter_map(|identity| match &identity.key {
+                OperatorKey::File(path) => Some(path.as_path()),
+                OperatorKey::Token(_) => None,
+            });
         let others = [&self.pkcs11_pin_file, &self.proxy_credentials];
         keys.chain(others.into_iter().filter_map(|path| path.as_deref()))
     }
@@ -177,9 +174,11 @@ impl EgressSection {
     }
 
     fn token(&self) -> Result<Option<TokenConfig>, ConfigError> {
-        let (Some(module), Some(TokenLabel(label)), Some(pin_file)) =
-            (&self.pkcs11_module, &self.pkcs11_token, &self.pkcs11_pin_file)
-        else {
+        let (Some(module), Some(TokenLabel(label)), Some(pin_file)) = (
+            &self.pkcs11_module,
+            &self.pkcs11_token,
+            &self.pkcs11_pin_file,
+        ) else {
             return Ok(None);
         };
         Ok(Some(TokenConfig {

@@ -79,8 +79,17 @@ mod tests {
         check("", Ok(0));
         check("us:sesame", Err("line 1: must be NAME USER:PASSWORD"));
         check("dmz sesame", Err("line 1: must be NAME USER:PASSWORD"));
-        check("\nlan us:sesame", Err("line 2: names no proxy of egress.proxies"));
-        check("dmz us:", Err("line 1: user and password must have 1 to 255 bytes each"));
-        check("dmz a:b\ndmz c:d", Err("line 2: has a second line for a proxy"));
+        check(
+            "\nlan us:sesame",
+            Err("line 2: names no proxy of egress.proxies"),
+        );
+        check(
+            "dmz us:",
+            Err("line 1: user and password must have 1 to 255 bytes each"),
+        );
+        check(
+            "dmz a:b\ndmz c:d",
+            Err("line 2: has a second line for a proxy"),
+        );
     }
 }

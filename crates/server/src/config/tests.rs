@@ -243,14 +243,6 @@ fn names_of_the_operator_are_ones_that_policies_can_say() {
 }
 
 #[test]
-fn a_default_proxy_exists() {
-    Written::file("")
-        .set("egress.proxies=dmz=http://proxy:3128")
-        .set("egress.proxy=lan")
-        .refused(&["egress.proxy: there is no proxy lan in egress.proxies"]);
-}
-
-#[test]
 fn a_password_in_a_proxy_is_not_shown() {
     let text = Written::file("")
         .set("egress.proxies=dmz=http://us:sesame@proxy:3128")
@@ -268,12 +260,10 @@ fn a_token_is_configured_whole() {
             "egress.pkcs11_module: must be set, since the key of a in egress.identities is in a \
              token",
         ]);
-    Written::file("")
-        .set("egress.pkcs11_token=t")
-        .refused(&[
-            "egress.pkcs11_module: must be set as well, since egress.pkcs11_token is",
-            "egress.pkcs11_pin_file: must be set as well, since egress.pkcs11_token is",
-        ]);
+    Written::file("").set("egress.pkcs11_token=t").refused(&[
+        "egress.pkcs11_module: must be set as well, since egress.pkcs11_token is",
+        "egress.pkcs11_pin_file: must be set as well, since egress.pkcs11_token is",
+    ]);
 }
 
 #[test]
@@ -289,13 +279,22 @@ fn what_proxies_and_tokens_are_told_is_read_from_files() {
         .set(&format!("egress.pkcs11_pin_file={}", pin.display()))
         .set("egress.proxies=dmz=http://proxy:3128,lan=socks5://[::1]:1080")
         .set("egress.proxy=dmz")
-        .set(&format!("egress.proxy_credentials={}", credentials.display()));
+        .set(&format!(
+            "egress.proxy_credentials={}",
+            credentials.display()
+        ));
     let egress = written.config().egress.egress().unwrap();
     assert_eq!(egress.token.unwrap().pin.expose(), "1234");
-    let known = egress.proxies.iter().map(|proxy| proxy.credentials.is_some());
+    let known = egress
+        .proxies
+        .iter()
+        .map(|proxy| proxy.credentials.is_some());
     assert_eq!(known.collect::<Vec<_>>(), [true, false]);
 
     fs::write(&pin, "\n").unwrap();
     let error = written.config().egress.egress().unwrap_err().to_string();
-    assert!(error.ends_with("must have one line, with the PIN"), "{error}");
+    assert!(
+        error.ends_with("must have one line, with the PIN"),
+        "{error}"
+    );
 }

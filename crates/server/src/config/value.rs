@@ -135,7 +135,10 @@ impl<T: Scalar> Setting for Vec<T> {
         let item = |text: &str| T::parse(text.trim()).filter(&within);
         match raw? {
             Raw::One(text) if text.trim().is_empty() => Some(Self::new()),
-            Raw::One(text) => items(text, T::COMMAS).iter().map(|text| item(text)).collect(),
+            Raw::One(text) => items(text, T::COMMAS)
+                .iter()
+                .map(|text| item(text))
+                .collect(),
             Raw::Many(texts) => texts.iter().map(|text| item(text)).collect(),
             Raw::Nested => None,
         }
@@ -249,7 +252,9 @@ impl Scalar for TokenLabel {
     const FORM: &'static str = "the label of a token: 1 to 32 bytes";
 
     fn parse(text: &str) -> Option<Self> {
-        (1..=32).contains(&text.len()).then(|| Self(text.to_owned()))
+        (1..=32)
+            .contains(&text.len())
+            .then(|| Self(text.to_owned()))
     }
 }
 
