@@ -179,6 +179,8 @@ async fn delete(
         store.delete_application(app, now).await
     })
     .await?;
+    let endpoints = own.routing.destinations.iter().map(|to| to.id);
+    api.forget_private(own.principal.org(), endpoints).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

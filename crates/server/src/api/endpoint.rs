@@ -4,6 +4,7 @@ mod body;
 mod headers;
 mod mtls;
 pub(crate) mod pins;
+mod private;
 mod rules;
 mod secret;
 mod server_ca;
@@ -18,7 +19,6 @@ use utoipa_axum::routes;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec};
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::signature::key::{HMAC_BYTES, SigningKey};
-use hookseal_domain::transport::name::Name;
 use hookseal_store::config::{Created, NewEndpoint};
 use hookseal_store::page::PageRequest;
 use hookseal_store::publish::Idempotency;
@@ -176,12 +176,8 @@ async fn delete(
         store.delete_endpoint(app, endpoint, now).await
     })
     .await?;
+    api.forget_private(own.principal.org(), [endpoint]).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// The name of what belongs to this endpoint alone.
-fn private_name(endpoint: &Endpoint) -> Result<Name, ApiError> {
-    Name::parse(&endpoint.id.to_string()).map_err(|violation| ApiError::internal(&violation))
 }
 
 // === impl CheckedEndpoint ===

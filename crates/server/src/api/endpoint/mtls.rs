@@ -18,7 +18,7 @@ use hookseal_store::error::ChangeError;
 
 use crate::api::access::{Authorized, EndpointPath, ManagedApplication, OwnApplication};
 use crate::api::check::Fields;
-use crate::api::endpoint::private_name;
+use crate::api::endpoint::private::private_name;
 use crate::api::endpoint::transport::edit::Around;
 use crate::api::error::violations::Violations;
 use crate::api::error::{ApiError, ErrorResponses};

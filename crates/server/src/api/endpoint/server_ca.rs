@@ -19,7 +19,7 @@ use hookseal_pki::anchor_set::certificate_pem;
 
 use crate::api::access::{Authorized, EndpointPath, ManagedApplication, OwnApplication};
 use crate::api::check::Fields;
-use crate::api::endpoint::private_name;
+use crate::api::endpoint::private::private_name;
 use crate::api::endpoint::transport::edit::Around;
 use crate::api::error::violations::Violations;
 use crate::api::error::{ApiError, ErrorResponses};

@@ -102,6 +102,8 @@ struct ClientCertificateOut {
     /// What we presented.
     #[serde(skip_serializing_if = "Option::is_none")]
     presented: Option<PresentedOut>,
+    /// Whether the receiver accepted what was presented: it answered 2xx on the connection.
+    accepted: bool,
 }
 
 /// A certificate of ours that was presented.
@@ -204,6 +206,7 @@ impl ClientCertificateOut {
             ca_hints: client.ca_hints,
             decision: client.decision.as_str(),
             presented: client.presented.map(presented),
+            accepted: client.accepted,
         }
     }
 }

@@ -182,3 +182,36 @@ async fn refusals() {
         json!([])
     );
 }
+
+#[tokio::test]
+async fn what_belongs_to_an_endpoint_goes_with_it() {
+    let shop = Shop::open().await;
+    let ca = TestCa::new("Our CA").unwrap();
+    let left = async || {
+        let of = async |kind: &str| shop.get(&format!("/transport/{kind}")).await["data"].clone();
+        (of("client-identity").await, of("trust-anchors").await)
+    };
+    for deleted in ["endpoint", "application"] {
+        let endpoint = shop.path_of_endpoint(deleted, "https://example.com").await;
+        let given = identity(&client(&ca, "us"));
+        shop.tell("PUT", &format!("{endpoint}/mtls"), &given, 204)
+            .await;
+        let given = json!({"cert": ca.root_pem()});
+        shop.tell("PUT", &format!("{endpoint}/ca"), &given, 204)
+            .await;
+        let (identities, anchors) = left().await;
+        assert_eq!(
+            (
+                identities[0]["version"].is_i64(),
+                anchors[0]["version"].is_i64()
+            ),
+            (true, true)
+        );
+        let path = match deleted {
+            "endpoint" => endpoint,
+            _ => format!("/app/{deleted}"),
+        };
+        shop.ask("DELETE", &path, "").await.expect(204);
+        assert_eq!(left().await, (json!([]), json!([])), "{deleted}");
+    }
+}

@@ -33,6 +33,7 @@ fn accepted(certificate: &Value) -> HandshakeReport {
                 sha256,
                 not_after: Timestamp::from_millis(4_000_000_000_000),
             }),
+            accepted: true,
         },
         ..HandshakeReport::default()
     }
