@@ -72,6 +72,9 @@ pub(crate) struct WatchedIdentity {
     token: Option<Arc<Token>>,
     in_use: ArcSwap<InUse>,
     watch: Mutex<Watch>,
+    /// Why the files as they are now are not in use. Apart from the rest: whoever asks for it does
+    /// not wait for files and tokens.
+    error: Mutex<Option<String>>,
 }
 
 /// What is presented.
@@ -88,7 +91,6 @@ struct Watch {
     in_use: Fingerprint,
     /// What was read last.
     read: Fingerprint,
-    error: Option<String>,
 }
 
 // === impl OperatorIdentities ===
@@ -156,8 +158,8 @@ impl WatchedIdentity {
             watch: Mutex::new(Watch {
                 in_use: fingerprint,
                 read: fingerprint,
-                error: None,
             }),
+            error: Mutex::new(None),
         })
     }
 
@@ -183,16 +185,16 @@ impl WatchedIdentity {
             return;
         }
         if fingerprint == watch.in_use {
-            watch.error = None;
+            *self.error.lock() = None;
             return;
         }
         match files.into_presentable(&self.source, self.token.as_ref(), now) {
             Ok(presentable) => {
                 self.take_into_use(presentable, now);
                 watch.in_use = fingerprint;
-                watch.error = None;
+                *self.error.lock() = None;
             }
-            Err(problem) => self.refuse(&mut watch, &problem),
+            Err(problem) => self.refuse(&problem),
         }
     }
 
@@ -214,14 +216,15 @@ impl WatchedIdentity {
             "Took the new certificate of client identity {name} into use");
     }
 
-    fn refuse(&self, watch: &mut Watch, problem: &Problem) {
+    fn refuse(&self, problem: &Problem) {
         let name = &self.source.name;
         let text = problem.to_string();
-        if watch.error.as_ref() != Some(&text) {
+        let mut error = self.error.lock();
+        if error.as_ref() != Some(&text) {
             warn!(identity = %name, problem = %text,
                 "Kept the old certificate of client identity {name}: its files have changed and \
                  can't be used");
-            watch.error = Some(text);
+            *error = Some(text);
         }
     }
 
@@ -231,7 +234,7 @@ impl WatchedIdentity {
             name: self.source.name.clone(),
             certificates: in_use.presentable.iter().map(|one| one.issued()).collect(),
             epoch: in_use.epoch,
-            last_error: self.watch.lock().error.clone(),
+            last_error: self.error.lock().clone(),
         }
     }
 }

@@ -19,7 +19,7 @@ use hookseal_domain::secret::Secret;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::name::Name;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use self::address::{ProxyAddress, ProxyProtocol};
 use crate::limits::CONNECTS_MAX;
@@ -177,7 +177,7 @@ impl Proxy {
     ) -> Result<TcpStream, Failure> {
         let deadline = Instant::now() + within;
         let late = |_| Failure::Fault(ProxyFault::TimedOut);
-        let mut stream = timeout_at(deadline, self.reach(names))
+        let mut stream = timeout_at(deadline, self.reach(names, deadline))
             .await
             .map_err(late)?
             .map_err(Failure::Fault)?;
@@ -203,21 +203,25 @@ impl Proxy {
         Ok(stream)
     }
 
-    /// A connection to the proxy itself.
-    async fn reach(&self, names: &Names) -> Result<TcpStream, ProxyFault> {
+    /// A connection to the first of the proxy's own addresses that answers. Each gets an even share
+    /// of what is left.
+    async fn reach(&self, names: &Names, deadline: Instant) -> Result<TcpStream, ProxyFault> {
         let ips = match self.address.host.parse::<IpAddr>() {
             Ok(ip) => vec![ip],
             Err(_) => names.resolve(&self.address.host).await?,
         };
         let mut failure = ResolveError::NoAddress(self.address.host.clone()).into();
-        for ip in ips.into_iter().take(CONNECTS_MAX) {
+        let count = u32::try_from(ips.len().min(CONNECTS_MAX)).unwrap_or(1);
+        for (ip, remaining) in ips.into_iter().zip((1..=count).rev()) {
             let addr = SocketAddr::new(ip, self.address.port);
-            failure = match TcpStream::connect(addr).await {
-                Ok(stream) => match stream.set_nodelay(true) {
+            let share = deadline.saturating_duration_since(Instant::now()) / remaining;
+            failure = match timeout(share, TcpStream::connect(addr)).await {
+                Ok(Ok(stream)) => match stream.set_nodelay(true) {
                     Ok(()) => return Ok(stream),
                     Err(source) => ProxyFault::Connect { addr, source },
                 },
-                Err(source) => ProxyFault::Connect { addr, source },
+                Ok(Err(source)) => ProxyFault::Connect { addr, source },
+                Err(_) => ProxyFault::TimedOut,
             };
         }
         Err(failure)
