@@ -219,6 +219,7 @@ impl Presenter {
             ca_hints: noted.ca_hints.clone(),
             decision: noted.decision,
             presented: noted.presented.as_ref().map(|one| one.presented()),
+            accepted: false,
         }
     }
 

@@ -90,6 +90,10 @@ pub struct ClientCertificate {
     pub decision: PresentDecision,
     /// What we presented.
     pub presented: Option<Presented>,
+    /// Whether the server accepted what was presented: it answered 2xx on the connection. A
+    /// handshake that is well says nothing of it, since a server may look at our certificate only
+    /// when it sees the request.
+    pub accepted: bool,
 }
 
 /// What we decided when we were asked for a certificate.

@@ -15,7 +15,7 @@ use hookseal_domain::transport::policy::Pinning;
 use hookseal_pki::certificate::SpkiSha256;
 
 use crate::seal::document::{self, Sha256};
-use crate::seal::facts::Tls;
+use crate::seal::facts::{Tls, is_false};
 
 const FORMAT: u8 = 1;
 /// Most certificates of a chain that are kept: more are no chain that anybody verifies.
@@ -49,6 +49,9 @@ struct Report<'r> {
     decision: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     presented: Option<Shown>,
+    /// Not in reports of before it was known.
+    #[serde(default, skip_serializing_if = "is_false")]
+    accepted: bool,
     revocation: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revocation_detail: Option<String>,
@@ -116,6 +119,7 @@ impl<'r> Report<'r> {
             ca_hints: client.ca_hints.iter().take(HINTS_MAX).cloned().collect(),
             decision: client.decision.as_str().to_owned(),
             presented: client.presented.as_ref().map(Shown::of),
+            accepted: client.accepted,
             revocation: report.revocation.status.as_str().to_owned(),
             revocation_detail: report.revocation.detail.clone(),
         }
@@ -158,6 +162,7 @@ impl<'r> Report<'r> {
                     Some(shown) => Some(shown.into_presented()?),
                     None => None,
                 },
+                accepted: self.accepted,
             },
             revocation: RevocationFinding {
                 status: RevocationWord::ALL.into_iter().find(status)?,
@@ -265,6 +270,7 @@ mod tests {
                     sha256: [8; 32],
                     not_after: Timestamp::from_millis(9),
                 }),
+                accepted: true,
             },
             revocation: RevocationFinding {
                 status: RevocationWord::Unknown,
@@ -298,6 +304,16 @@ mod tests {
                 assert_eq!(decode(&bytes[..cut]), None, "cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn a_report_of_before_acceptance_was_known_reads_as_not_accepted() {
+        let mut old = full();
+        old.client.accepted = false;
+        let bytes = encode(&old);
+        let word = b"accepted";
+        assert!(!bytes.windows(word.len()).any(|part| part == word));
+        assert_eq!(decode(&bytes), Some(old));
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn accepted(at: Timestamp, called: &str, number: u32, sha256: u8) -> HandshakeRe
             sha256: [sha256; 32],
             not_after: Timestamp::MAX,
         }),
+        accepted: true,
     };
     HandshakeReport {
         client,
