@@ -238,6 +238,7 @@ impl Inner {
         request: DeliveryRequest,
         progress: &mut Progress,
     ) -> Result<(), ExchangeError> {
+        progress.check_policy_holds(&request.transport)?;
         progress.stage = Stage::Exchanging;
         let session = connection.session().clone();
         progress.session = Some(session.clone());

@@ -40,6 +40,8 @@ pub(crate) enum ExchangeError {
     Revocation(Failed),
     #[error("no certificate of the client identity {0} is valid now; nothing was sent")]
     NoValidCertificate(Name),
+    #[error("the endpoint's transport policy was changed meanwhile; nothing was sent")]
+    Retired,
     #[error("the server ended the TLS session: it sent the alert {}", alert_name(*.0))]
     TlsAlert(AlertDescription),
     #[error("what the server sent is not valid TLS")]
@@ -152,7 +154,9 @@ impl ExchangeError {
         match self {
             Self::Target(BadTarget::Host(_)) | Self::Resolve(_) => FailureKind::Resolve,
             Self::Target(BadTarget::Uri) | Self::Request(_) => FailureKind::Internal,
-            Self::Tls(TlsError::Unverified) | Self::NoValidCertificate(_) => FailureKind::Internal,
+            Self::Tls(TlsError::Unverified) | Self::NoValidCertificate(_) | Self::Retired => {
+                FailureKind::Internal
+            }
             Self::Blocked(_) => FailureKind::Blocked,
             Self::Tls(TlsError::NotTrusted(_)) | Self::Revocation(_) => FailureKind::NotTrusted,
             Self::Connect(_)

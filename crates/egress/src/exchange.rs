@@ -178,6 +178,19 @@ impl Progress {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
+    /// Fails if the policy was replaced since the attempt began. What a handshake under it showed
+    /// says nothing of the one that holds now.
+    pub(crate) fn check_policy_holds(
+        &mut self,
+        transport: &Transport,
+    ) -> Result<(), ExchangeError> {
+        if transport.is_retired() {
+            self.handshake = None;
+            return Err(ExchangeError::Retired);
+        }
+        Ok(())
+    }
+
     fn until(timeout: Duration, deadline: Instant) -> Self {
         Self {
             timeout,

@@ -78,6 +78,8 @@ impl Opener {
         if let Some(failed) = known.failure {
             return Err(ExchangeError::Revocation(failed));
         }
+        // HTTP/2 speaks first: from here on there are bytes of HTTP.
+        progress.check_policy_holds(transport)?;
         let client = match progress.presented {
             Some(certificate) => ClientSide::Presented(certificate),
             None if handshake.presenter().was_asked() => ClientSide::NotPresented,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hookseal_domain::transport::failure::TlsFailure;
@@ -38,6 +38,8 @@ use crate::verifier::NoVerifier;
 /// it. Connections are shared only by requests that bring the same one.
 pub struct Transport {
     id: u64,
+    /// Whether its policy holds no more.
+    retired: AtomicBool,
     /// Complete but for the verifier and our certificates, which each connection brings.
     pub(crate) tls: ClientConfig,
     pub(crate) roots: TrustedRoots,
@@ -77,6 +79,18 @@ struct ClockTime(Clock);
 // === impl Transport ===
 
 impl Transport {
+    /// Its policy holds no more: whatever has not begun to send under it sends nothing. To be called
+    /// when nothing new is to be sent under it; what is being sent goes on to its end. There is no
+    /// way back: who needs the same policy again makes a new one.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// Whether its policy holds no more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
     /// Tells one from every other of this process.
     pub(crate) fn id(&self) -> u64 {
         self.id
@@ -188,6 +202,7 @@ impl Workshop {
         });
         Ok(Transport {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            retired: AtomicBool::new(false),
             tls: tls.map_err(TransportError::policy)?,
             roots: TrustedRoots::new(resolved.trust, &self.roots, own_roots),
             pinning: resolved.pinning,

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use hookseal_domain::delivery::outcome::FailureKind;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::anchor_set::{Anchor, AnchorSet};
 use hookseal_domain::transport::failure::TlsFailure;
@@ -10,7 +11,7 @@ use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::{
     IdentityChoice, KeyExchangeGroup, KeyExchangeGroups, TlsVersion, Trust,
 };
-use hookseal_egress::TransportError;
+use hookseal_egress::{Exchanged, TransportError};
 use hookseal_pki::certificate::Certificate;
 use hookseal_testkit::test_ca::{LeafSpec, Speaks, TestCa};
 use rustls::ServerConfig;
@@ -20,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
 
-use crate::client::{Client, check_status, check_tls_failure, policy};
+use crate::client::{Client, check_failure, check_status, check_tls_failure, policy};
 use crate::server::{Server, read_request, serve};
 use crate::tls_receiver::{TlsReceiver, leaf};
 
@@ -202,6 +203,42 @@ async fn a_request_under_way_when_its_policy_is_replaced() {
         check_status(&client.post_under(&after, &url).await, 200);
     }
     assert_eq!(server.connections(), 2);
+}
+
+/// What has a connection, or is opening one, sends nothing under a policy that is no more.
+#[tokio::test]
+async fn a_policy_that_is_retired_before_anything_is_sent() {
+    let ca = TestCa::new("Root").unwrap();
+    let check = |exchanged: &Exchanged| {
+        let words = ["policy was changed meanwhile; nothing was sent"];
+        check_failure(exchanged, FailureKind::Internal, &words);
+        assert_eq!(exchanged.tls_failure, None);
+        assert_eq!(exchanged.handshake, None);
+    };
+    for speaks in [Speaks::Http1, Speaks::Http2] {
+        let client = Client::trusting(&ca.root_pem());
+        let acceptor = leaf(&ca).acceptor(speaks).unwrap();
+        // While the connection is being opened.
+        let transport = client.transport(|_| {});
+        let (retiring, accepting) = (Arc::clone(&transport), acceptor.clone());
+        let receiver = TlsReceiver::changing(move |_| {
+            retiring.retire();
+            accepting.clone()
+        })
+        .await;
+        check(&client.post_under(&transport, &receiver.url()).await);
+        assert_eq!((receiver.connections(), receiver.bytes()), (1, 0));
+        // While one is kept.
+        let transport = client.transport(|_| {});
+        let receiver = TlsReceiver::start(acceptor).await;
+        check_status(&client.post_under(&transport, &receiver.url()).await, 200);
+        transport.retire();
+        check(&client.post_under(&transport, &receiver.url()).await);
+        assert_eq!((receiver.connections(), receiver.requests()), (1, 1));
+        let anew = client.transport(|_| {});
+        check_status(&client.post_under(&anew, &receiver.url()).await, 200);
+        assert_eq!((receiver.connections(), receiver.requests()), (2, 2));
+    }
 }
 
 /// While a root is replaced, both count.
