@@ -185,12 +185,18 @@ fn passed(report: &HandshakeReport) -> String {
         (_, None) => reason.push_str(" No pin matches, which is only reported."),
     }
     match &report.client.presented {
-        Some(presented) => reason.push_str(&format!(
-            " It asked for a client certificate and accepted number {} of {}.",
-            presented.number, presented.identity
-        )),
+        Some(presented) => {
+            let (number, identity) = (presented.number, &presented.identity);
+            reason.push_str(&format!(
+                " It asked for a client certificate and was shown number {number} of {identity}"
+            ));
+            reason.push_str(match report.client.accepted {
+                true => ", which it accepted.",
+                false => "; whether it accepts that is not known yet.",
+            });
+        }
         None if report.client.requested => {
-            reason.push_str(" It asked for a client certificate and accepted none.");
+            reason.push_str(" It asked for a client certificate and took none.");
         }
         None => {}
     }
