@@ -82,7 +82,8 @@ enum Shown {
     Accepted(Presented),
     /// The endpoint has no identity any more.
     NoIdentity,
-    /// The receiver did not ask this time, or asked for what we don't have.
+    /// The receiver did not ask this time, or asked for what we don't have, or has not said yet
+    /// what it makes of what we presented.
     Nothing,
 }
 
@@ -311,9 +312,9 @@ impl Seen {
         Self::Good {
             anchor: report.verified.last().map(|root| root.spki_sha256),
             shown: match (client.presented, client.decision) {
-                (Some(presented), _) => Shown::Accepted(presented),
+                (Some(presented), _) if client.accepted => Shown::Accepted(presented),
                 (None, PresentDecision::NoIdentity) => Shown::NoIdentity,
-                (None, _) => Shown::Nothing,
+                _ => Shown::Nothing,
             },
         }
     }

@@ -87,6 +87,13 @@ fn accepted(at: Timestamp, called: &str, number: u32, sha256: u8) -> HandshakeRe
     }
 }
 
+/// A good one at which a certificate of ours was presented, and nothing more is known.
+fn presented(at: Timestamp, called: &str, number: u32, sha256: u8) -> HandshakeReport {
+    let mut report = accepted(at, called, number, sha256);
+    report.client.accepted = false;
+    report
+}
+
 fn decided(at: Timestamp, decision: PresentDecision) -> HandshakeReport {
     let mut report = good(at, &[1, 2]);
     report.client.decision = decision;
@@ -297,6 +304,8 @@ pub(crate) async fn moves_certificates_on(store: &dyn Store) {
     refused.failure = failed(at(2), &[]).failure;
     scene.see(endpoint, refused).await;
     assert_eq!(stands("us").await, (Stage::Issued, None));
+    scene.see(endpoint, presented(at(2), "us", 1, 11)).await;
+    assert_eq!(stands("us").await, (Stage::Issued, None), "not yet");
     for secs in [3, 4] {
         scene.see(endpoint, accepted(at(secs), "us", 1, 11)).await;
         assert_eq!(stands("us").await, (Stage::Seen, Some(at(3))));
@@ -404,6 +413,7 @@ pub(crate) async fn knows_users_of_identities(store: &dyn Store) {
     for decision in [PresentDecision::NotAsked, PresentDecision::NoSchemeMatches] {
         scene.see(all[0], decided(at(2), decision)).await;
     }
+    scene.see(all[0], presented(at(2), "them", 1, 20)).await;
     scene.see(all[0], failed(at(3), &[])).await;
     assert_eq!(scene.users("us").await, numbers);
     let none = decided(at(4), PresentDecision::NoIdentity);
