@@ -66,20 +66,20 @@ pub struct IssuedCertificate {
 // === impl ClientIdentity ===
 
 impl ClientIdentity {
-    /// The certificates that may be presented, preferred first: those that the receivers were told
-    /// of, newest first, and then those they were not, which count only where there is no other.
+    /// The certificates that may be presented, preferred first: those that the receivers know
+    /// ([`Stage::is_known`]), newest first, and then those they were not told of, newest first.
+    ///
+    /// This looks at no clock. Whoever presents leaves out what is not valid now, and uses one that
+    /// receivers were not told of only where no known one is valid now: neither first nor to fall
+    /// back on.
     pub fn presentable(&self) -> impl Iterator<Item = (&IdentityCertificate, &IssuedCertificate)> {
-        let known = |stage| matches!(stage, Stage::Distributed | Stage::Seen);
         let mut usable: Vec<_> = self
             .certificates
             .iter()
-            .filter(|one| known(one.stage) || one.stage == Stage::Issued)
+            .filter(|one| one.stage.is_known() || one.stage == Stage::Issued)
             .filter_map(|one| Some((one, one.issued.as_ref()?)))
             .collect();
-        if usable.iter().any(|(one, _)| known(one.stage)) {
-            usable.retain(|(one, _)| known(one.stage));
-        }
-        usable.sort_by_key(|(one, _)| Reverse(one.number));
+        usable.sort_by_key(|(one, _)| (!one.stage.is_known(), Reverse(one.number)));
         usable.into_iter()
     }
 }
@@ -89,7 +89,7 @@ impl PartialEq for ClientIdentity {
         let presented = |one: &Self| -> Vec<_> {
             let presentable = one.presentable();
             presentable
-                .map(|(one, issued)| (one.number, issued.clone()))
+                .map(|(one, issued)| (one.number, one.stage.is_known(), issued.clone()))
                 .collect()
         };
         self.name == other.name && presented(self) == presented(other)
@@ -169,8 +169,10 @@ mod tests {
         };
         use Stage::{Distributed, Issued, Requested, Retired, Seen};
         check(&[Seen, Distributed], &[2, 1]);
-        check(&[Seen, Issued], &[1]);
+        check(&[Seen, Issued], &[1, 2]);
+        check(&[Issued, Distributed, Issued, Seen], &[4, 2, 3, 1]);
         check(&[Issued], &[1]);
+        check(&[Issued, Issued], &[2, 1]);
         check(&[Retired, Requested], &[]);
         check(&[Retired, Seen, Requested], &[2]);
     }
@@ -181,6 +183,9 @@ mod tests {
         let asked_for_another = identity(&[Stage::Seen, Stage::Requested]);
         assert_eq!(one, asked_for_another);
         assert_ne!(one, identity(&[Stage::Seen, Stage::Distributed]));
+        // Of the same order, but one of them is used only where the other is not valid.
+        let in_reserve = identity(&[Stage::Issued, Stage::Seen]);
+        assert_ne!(in_reserve, identity(&[Stage::Seen, Stage::Seen]));
         let mut made_anew = one.clone();
         for certificate in &mut made_anew.certificates {
             let issued = certificate.issued.as_mut().unwrap();

@@ -11,8 +11,8 @@ use crate::transport::pin::Force;
 pub enum Stage {
     /// There is a key and a certificate request; the CA has not answered yet.
     Requested,
-    /// The certificate is here; the receivers may not know it yet. Presented only where there is
-    /// no other.
+    /// The certificate is here; the receivers may not know it yet. Presented only where no other
+    /// that they know is valid.
     Issued,
     /// The receivers were told: presented first, with the older ones to fall back on.
     Distributed,
@@ -106,6 +106,11 @@ impl Stage {
             Self::Seen => "seen",
             Self::Retired => "retired",
         }
+    }
+
+    /// Whether receivers know such a certificate: they were told of it, or accepted it.
+    pub const fn is_known(self) -> bool {
+        matches!(self, Self::Distributed | Self::Seen)
     }
 
     /// Reads its name.
