@@ -242,12 +242,14 @@ async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
 
 fn saw_handshake(shared: &Shared, to: &Prepared, app: AppId, report: HandshakeReport) {
     shared.metrics.shook_hands(&report);
-    shared.handshakes.saw(SeenHandshake {
+    let seen = SeenHandshake {
         org: to.org,
         app,
         endpoint: to.destination.id,
         report,
-    });
+    };
+    let pins = &to.destination.transport.pins;
+    shared.handshakes.saw(seen, pins);
 }
 
 fn not_sent_to(shared: &Shared, to: &Prepared, kind: FailureKind, reason: &str) -> Tried {

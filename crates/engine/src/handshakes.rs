@@ -14,6 +14,8 @@ use tracing::{debug, error, info, warn};
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
+use hookseal_domain::transport::pin::{PinSet, PinWarning};
+use hookseal_domain::transport::policy::Pinning;
 use hookseal_store::transport::SeenHandshake;
 
 use crate::shared::Shared;
@@ -53,6 +55,8 @@ struct Latest {
     place: u64,
     report: HandshakeReport,
     expiry: Expiry,
+    /// What its pins deserve to be told since the latest good handshake.
+    warnings: Vec<PinWarning>,
     /// When it was last given to be written.
     noted_at: Timestamp,
 }
@@ -64,6 +68,16 @@ pub(crate) struct Expiry {
     pub(crate) peer: Option<Timestamp>,
     /// The one that we presented.
     pub(crate) ours: Option<Timestamp>,
+}
+
+/// What a handshake changed.
+#[derive(Debug, Eq, PartialEq)]
+struct Taken {
+    news: News,
+    /// Warnings that were not there before.
+    began: Vec<PinWarning>,
+    /// Warnings that are over.
+    ended: Vec<PinWarning>,
 }
 
 /// Whether a handshake came to what the one before it came to.
@@ -82,10 +96,12 @@ enum News {
 // === impl Handshakes ===
 
 impl Handshakes {
-    /// Takes note of a handshake, and says in the log what is new about it.
-    pub(crate) fn saw(&self, seen: SeenHandshake) {
-        let news = self.known.lock().take(&seen);
-        say(&seen, news);
+    /// Takes note of a handshake with an endpoint that has these pins, and says in the log what is
+    /// new about it.
+    pub(crate) fn saw(&self, seen: SeenHandshake, pins: &PinSet) {
+        let taken = self.known.lock().take(&seen, pins);
+        say(&seen, taken.news);
+        say_warnings(seen.endpoint, &taken);
     }
 
     /// Forgets an endpoint that is gone.
@@ -103,6 +119,16 @@ impl Handshakes {
         let all = known.latest.iter();
         all.map(|(endpoint, latest)| (*endpoint, latest.expiry))
             .collect()
+    }
+
+    /// How many of the endpoints that are kept in mind have each warning now.
+    pub(crate) fn pin_warnings(&self) -> [(PinWarning, usize); 4] {
+        let known = self.known.lock();
+        PinWarning::ALL.map(|warning| {
+            let all = known.latest.values();
+            let having = all.filter(|latest| latest.warnings.contains(&warning));
+            (warning, having.count())
+        })
     }
 
     fn take_unwritten(&self) -> Vec<SeenHandshake> {
@@ -137,7 +163,7 @@ enum Place {
 // === impl Known ===
 
 impl Known {
-    fn take(&mut self, seen: &SeenHandshake) -> News {
+    fn take(&mut self, seen: &SeenHandshake, pins: &PinSet) -> Taken {
         let report = &seen.report;
         self.seen += 1;
         let place = self.seen;
@@ -155,8 +181,16 @@ impl Known {
                 report.at
             }
         };
+        let was = before.as_ref().map_or(&[][..], |before| &before.warnings);
+        let warnings = warnings_after(report, pins, was);
+        let taken = Taken {
+            news: News::of(before.as_ref().map(|before| &before.report), report),
+            began: only_in(&warnings, was),
+            ended: only_in(was, &warnings),
+        };
         let latest = Latest {
             place,
+            warnings,
             expiry: Expiry::of(report, before.as_ref().map(|before| before.expiry)),
             report: report.clone(),
             noted_at,
@@ -168,7 +202,7 @@ impl Known {
         {
             self.latest.remove(&oldest);
         }
-        News::of(before.as_ref().map(|before| &before.report), report)
+        taken
     }
 
     /// Keeps a handshake to be written; the latest of those that came to the same.
@@ -219,6 +253,45 @@ impl News {
             (Some(_), None) => Self::Mended,
             (None, None) => Self::First,
         }
+    }
+}
+
+/// What pins deserve to be told: a failed handshake shows nothing new of them.
+fn warnings_after(
+    report: &HandshakeReport,
+    pins: &PinSet,
+    before: &[PinWarning],
+) -> Vec<PinWarning> {
+    if report.failure.is_some() {
+        return before.to_vec();
+    }
+    match report.pins.pinning {
+        Pinning::Off => Vec::new(),
+        Pinning::Report | Pinning::Enforce => pins.warnings(&report.verified_keys()),
+    }
+}
+
+fn only_in(some: &[PinWarning], others: &[PinWarning]) -> Vec<PinWarning> {
+    let only = some.iter().filter(|one| !others.contains(one));
+    only.copied().collect()
+}
+
+fn say_warnings(endpoint: EndpointId, taken: &Taken) {
+    for warning in &taken.began {
+        warn!(
+            endpoint.id = %endpoint,
+            warning = warning.as_str(),
+            advice = warning.advice(),
+            "The pins of endpoint {endpoint} need attention: {}. {}",
+            warning.as_str(), warning.advice()
+        );
+    }
+    for warning in &taken.ended {
+        info!(
+            endpoint.id = %endpoint,
+            warning = warning.as_str(),
+            "The warning {} about the pins of endpoint {endpoint} is over", warning.as_str()
+        );
     }
 }
 
@@ -277,8 +350,10 @@ mod tests {
     use hookseal_domain::id::{AppId, OrgId};
     use hookseal_domain::transport::failure::TlsFailure;
     use hookseal_domain::transport::handshake::{
-        ClientCertificate, Failed, PinVerdict, RevocationFinding,
+        ClientCertificate, Failed, PinVerdict, RevocationFinding, SeenCertificate,
     };
+    use hookseal_domain::transport::pin::{Pin, PinState};
+    use hookseal_pki::certificate::SpkiSha256;
 
     use super::*;
 
@@ -318,13 +393,16 @@ mod tests {
     fn what_stays_the_same_is_written_every_five_minutes() {
         let handshakes = Handshakes::default();
         for at in [0, 1, 299] {
-            handshakes.saw(seen(1, at, None));
+            handshakes.saw(seen(1, at, None), &PinSet::default());
         }
         assert_eq!(unwritten(&handshakes), [0]);
-        handshakes.saw(seen(1, 300, None));
-        handshakes.saw(seen(1, 301, None));
-        handshakes.saw(seen(1, 302, Some(TlsFailure::PeerExpired)));
-        handshakes.saw(seen(1, 303, None));
+        handshakes.saw(seen(1, 300, None), &PinSet::default());
+        handshakes.saw(seen(1, 301, None), &PinSet::default());
+        handshakes.saw(
+            seen(1, 302, Some(TlsFailure::PeerExpired)),
+            &PinSet::default(),
+        );
+        handshakes.saw(seen(1, 303, None), &PinSet::default());
         // The latest good one, and the failure between.
         assert_eq!(unwritten(&handshakes), [302, 303]);
     }
@@ -333,7 +411,7 @@ mod tests {
     fn an_endpoint_never_waits_with_more_than_a_few() {
         let handshakes = Handshakes::default();
         for (at, failure) in (0..).zip(TlsFailure::ALL) {
-            handshakes.saw(seen(1, at, Some(*failure)));
+            handshakes.saw(seen(1, at, Some(*failure)), &PinSet::default());
         }
         assert_eq!(unwritten(&handshakes).len(), UNWRITTEN_PER_ENDPOINT_MAX);
     }
@@ -341,11 +419,14 @@ mod tests {
     #[test]
     fn what_was_refused_comes_back_unless_there_is_newer() {
         let handshakes = Handshakes::default();
-        handshakes.saw(seen(1, 0, None));
-        handshakes.saw(seen(2, 0, None));
+        handshakes.saw(seen(1, 0, None), &PinSet::default());
+        handshakes.saw(seen(2, 0, None), &PinSet::default());
         let refused = handshakes.take_unwritten();
-        handshakes.saw(seen(2, 1, Some(TlsFailure::PeerExpired)));
-        handshakes.saw(seen(2, 2, None));
+        handshakes.saw(
+            seen(2, 1, Some(TlsFailure::PeerExpired)),
+            &PinSet::default(),
+        );
+        handshakes.saw(seen(2, 2, None), &PinSet::default());
         handshakes.put_back(refused);
         assert_eq!(unwritten(&handshakes), [0, 1, 2]);
     }
@@ -355,10 +436,10 @@ mod tests {
         let handshakes = Handshakes::default();
         let max = i64::try_from(ENDPOINTS_MAX).unwrap();
         for endpoint in 0..max {
-            handshakes.saw(seen(endpoint, 0, None));
+            handshakes.saw(seen(endpoint, 0, None), &PinSet::default());
         }
-        handshakes.saw(seen(0, 1, None));
-        handshakes.saw(seen(max, 1, None));
+        handshakes.saw(seen(0, 1, None), &PinSet::default());
+        handshakes.saw(seen(max, 1, None), &PinSet::default());
         let known: Vec<_> = handshakes
             .expiries()
             .into_iter()
@@ -374,12 +455,68 @@ mod tests {
     #[test]
     fn results_are_news_when_they_change() {
         let handshakes = Handshakes::default();
-        let news = |failure| handshakes.known.lock().take(&seen(1, 0, failure));
+        let news = |failure| {
+            let seen = seen(1, 0, failure);
+            handshakes.known.lock().take(&seen, &PinSet::default()).news
+        };
         assert_eq!(news(None), News::First);
         assert_eq!(news(None), News::Same);
         assert_eq!(news(Some(TlsFailure::PeerExpired)), News::Failed);
         assert_eq!(news(Some(TlsFailure::PeerExpired)), News::Same);
         assert_eq!(news(Some(TlsFailure::PeerRevoked)), News::Failed);
         assert_eq!(news(None), News::Mended);
+    }
+
+    #[test]
+    fn warnings_are_told_when_they_begin_and_when_they_end() {
+        let handshakes = Handshakes::default();
+        let pins = |states: &[PinState]| {
+            let pin = |(key, state): (u8, &PinState)| Pin {
+                key: SpkiSha256::from_bytes([key; 32]),
+                state: *state,
+                note: String::new(),
+                added_at: Timestamp::from_millis(0),
+                first_seen_at: None,
+                last_seen_at: None,
+            };
+            PinSet::from_stored((0..).zip(states).map(pin).collect())
+        };
+        let take = |pinning, failure, pins: &PinSet| {
+            let mut seen = seen(1, 0, failure);
+            seen.report.pins.pinning = pinning;
+            seen.report.verified = vec![SeenCertificate {
+                subject: String::new(),
+                issuer: String::new(),
+                spki_sha256: SpkiSha256::from_bytes([0; 32]),
+                sha256: None,
+                not_before: None,
+                not_after: None,
+            }];
+            let taken = handshakes.known.lock().take(&seen, pins);
+            (taken.began, taken.ended)
+        };
+        let nothing = (vec![], vec![]);
+        let (staged, alone) = (PinWarning::LiveKeyIsStaged, PinWarning::NoBackup);
+        let before = pins(&[PinState::Staged]);
+        let began = take(Pinning::Report, None, &before);
+        assert_eq!(began, (vec![alone, staged], vec![]));
+        assert_eq!(take(Pinning::Report, None, &before), nothing, "told once");
+        let after = pins(&[PinState::Active, PinState::Staged]);
+        let failure = Some(TlsFailure::PeerExpired);
+        let failed = take(Pinning::Enforce, failure, &after);
+        assert_eq!(failed, nothing, "it proves nothing");
+        let count = |of| {
+            let all = handshakes.pin_warnings();
+            all.iter().find(|(one, _)| *one == of).unwrap().1
+        };
+        assert_eq!((count(alone), count(staged)), (1, 1));
+        let ended = take(Pinning::Enforce, None, &after);
+        assert_eq!(ended, (vec![], vec![alone, staged]));
+        take(Pinning::Report, None, &before);
+        let off = take(Pinning::Off, None, &before);
+        assert_eq!(off, (vec![], vec![alone, staged]), "nobody looks at them");
+        take(Pinning::Report, None, &before);
+        handshakes.forget(EndpointId::from_raw(1));
+        assert_eq!((count(alone), count(staged)), (0, 0));
     }
 }

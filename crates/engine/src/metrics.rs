@@ -1,6 +1,7 @@
 //! What the engine counts, for Prometheus.
 
 pub(crate) mod expiry;
+pub(crate) mod pin_warnings;
 
 use std::time::Duration;
 

@@ -21,6 +21,7 @@ use crate::handshakes::Handshakes;
 use crate::lanes::Lanes;
 use crate::metrics::EngineMetrics;
 use crate::metrics::expiry::ExpiryCollector;
+use crate::metrics::pin_warnings::PinWarningCollector;
 use crate::probe::PROBES_MAX;
 use crate::routes::Routes;
 use crate::schedule::Wake;
@@ -75,6 +76,7 @@ impl Shared {
         let handshakes = Arc::<Handshakes>::default();
         let metrics = EngineMetrics::register(registry);
         registry.register_collector(Box::new(ExpiryCollector::new(&handshakes, &clock)));
+        registry.register_collector(Box::new(PinWarningCollector::new(&handshakes)));
         Self {
             routes: Routes::new(&config, &egress, Arc::clone(&handshakes)),
             store,

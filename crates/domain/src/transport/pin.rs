@@ -304,6 +304,36 @@ impl PinState {
 // === impl PinWarning ===
 
 impl PinWarning {
+    /// Every one.
+    pub const ALL: [Self; 4] = [
+        Self::NoBackup,
+        Self::LiveKeyIsStaged,
+        Self::LiveKeyIsRetiring,
+        Self::NoMatch,
+    ];
+
+    /// What it means and what to do, for people.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::NoBackup => {
+                "Only one pin is left: add the pin of a key that is kept in reserve, so that a \
+                 lost key does not stop all deliveries."
+            }
+            Self::LiveKeyIsStaged => {
+                "The receiver shows a key whose pin is not the active one: it has changed over. \
+                 Make that pin active."
+            }
+            Self::LiveKeyIsRetiring => {
+                "The receiver still shows a key whose pin is retiring: wait with its removal until \
+                 it has changed over."
+            }
+            Self::NoMatch => {
+                "The receiver's key matches no pin. Ask the receiver whether it changed its key; \
+                 if it did, add the new key's pin."
+            }
+        }
+    }
+
     /// Its name in the API and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -395,3 +395,58 @@ async fn a_probe_looks_and_sends_nothing() {
     let unknown = probe(world.engine.next_id()).await;
     assert!(matches!(unknown, Err(ProbeError::UnknownEndpoint)));
 }
+
+#[tokio::test]
+async fn pins_that_need_attention_are_counted_until_they_do_not() {
+    let ca = TestCa::new("Root").unwrap();
+    let world = World::trusting(&ca, |_| {}).await;
+    let leaf = ca.issue(&LeafSpec::default()).unwrap();
+    let key = Certificate::parse(leaf.certificate())
+        .unwrap()
+        .spki_sha256();
+    let hook = FakeEndpoint::tls(&leaf, [200]).await.unwrap();
+    let endpoint = world.endpoint(&hook.url_by_name()).await;
+    let pinned = |pinning, live_state, backup: bool| {
+        let pin = |key, state| Pin {
+            key,
+            state,
+            note: String::new(),
+            added_at: world.engine.now(),
+            first_seen_at: None,
+            last_seen_at: None,
+        };
+        let mut pins = vec![pin(key, live_state)];
+        if backup {
+            pins.push(pin(SpkiSha256::from_bytes([9; 32]), PinState::Active));
+        }
+        EndpointTransport {
+            pins: PinSet::from_stored(pins),
+            ..own(TransportPolicy {
+                pinning: Some(pinning),
+                ..TransportPolicy::default()
+            })
+        }
+    };
+    let warnings = |code: &str| {
+        let gauge = format!(r#"hookseal_pin_warnings{{code="{code}"}}"#);
+        world.metric(&gauge)
+    };
+    assert_eq!(warnings("no_match"), Some(0.0), "known before there is any");
+
+    let staged = pinned(Pinning::Enforce, PinState::Staged, true);
+    world.set_transport(endpoint, staged).await;
+    world.delivers().await;
+    assert_eq!(warnings("live_key_is_staged"), Some(1.0));
+    assert_eq!(warnings("no_backup"), Some(0.0));
+
+    let alone = pinned(Pinning::Report, PinState::Active, false);
+    world.set_transport(endpoint, alone).await;
+    world.delivers().await;
+    assert_eq!(warnings("live_key_is_staged"), Some(0.0));
+    assert_eq!(warnings("no_backup"), Some(1.0));
+
+    let off = pinned(Pinning::Off, PinState::Active, false);
+    world.set_transport(endpoint, off).await;
+    world.delivers().await;
+    assert_eq!(warnings("no_backup"), Some(0.0), "nobody looks at them");
+}
