@@ -45,6 +45,14 @@ type ListKey = (Place, SpkiSha256);
 /// A place, a certificate and the key of its issuer.
 type AnswerKey = (Place, CertificateSha256, SpkiSha256);
 
+/// What a list that was not refused proved when it came.
+enum Proof {
+    /// That a CA of the path in question signed it.
+    Signed,
+    /// Nothing: whoever is said to have made it is not on the path.
+    Nothing,
+}
+
 // === impl Library ===
 
 impl Library {
@@ -70,29 +78,29 @@ impl Library {
         let (_, issuer_key) = link.key();
         let (link, now) = (link.clone(), unix_time(errand.now));
         let judge = move |list: &Crl| match list.check(&link, now) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Proof::Signed),
             Err(refused) => Err(refused.to_string()),
         };
         self.list(errand, issuer_key, judge)
     }
 
     /// The list at a URL of the policy. It counts if it says something of those certificates that
-    /// its CA issued, though it may have issued none of them.
+    /// its CA issued, though it may have issued none of them: then its signature can't be checked,
+    /// and it is not kept.
     pub(super) fn given_list(&self, errand: Errand<'_>, links: &[Link]) -> Pending<Arc<Crl>> {
         let Some(root_key) = links.last().map(|last| last.key().1) else {
             return Pending::Here(Err("there is no certificate to look for".into()));
         };
         let (links, now) = (links.to_vec(), unix_time(errand.now));
         let judge = move |list: &Crl| {
-            let mut issued = links.iter().filter(|link| list.is_of_issuer(link));
-            let refused = issued.find_map(|link| match list.check(link, now) {
-                Err(refused) if !refused.is_out_of_scope() => Some(refused.to_string()),
-                _ => None,
-            });
-            match refused {
-                Some(refused) => Err(refused),
-                None => Ok(()),
+            let mut proof = Proof::Nothing;
+            for link in links.iter().filter(|link| list.is_of_issuer(link)) {
+                match list.check(link, now) {
+                    Err(refused) if !refused.is_out_of_scope() => return Err(refused.to_string()),
+                    _ => proof = Proof::Signed,
+                }
             }
+            Ok(proof)
         };
         self.list(errand, root_key, judge)
     }
@@ -101,7 +109,7 @@ impl Library {
         &self,
         errand: Errand<'_>,
         key: SpkiSha256,
-        judge: impl FnOnce(&Crl) -> Result<(), String> + Send + 'static,
+        judge: impl FnOnce(&Crl) -> Result<Proof, String> + Send + 'static,
     ) -> Pending<Arc<Crl>> {
         let url = match FetchUrl::parse(errand.url) {
             Ok(url) => url,
@@ -115,13 +123,16 @@ impl Library {
             // A long list takes longer to read and to hash than others should wait for this thread.
             let reading = spawn_blocking(move || {
                 let list = Crl::parse(&bytes).map_err(|error| error.to_string())?;
-                judge(&list).map(|()| list)
+                judge(&list).map(|proof| (list, proof))
             });
-            let list = reading.await.map_err(|error| error.to_string())??;
+            let (list, proof) = reading.await.map_err(|error| error.to_string())??;
             let facts = list.facts();
             Ok(Fetched {
                 as_of_secs: facts.this_update.0,
-                until: timestamp(facts.next_update),
+                until: match proof {
+                    Proof::Signed => Some(timestamp(facts.next_update)),
+                    Proof::Nothing => None,
+                },
                 bytes: list.bytes(),
                 value: Arc::new(list),
             })
@@ -151,7 +162,7 @@ impl Library {
             Ok(Fetched {
                 value,
                 as_of_secs: value.this_update.0,
-                until: timestamp(value.until),
+                until: Some(timestamp(value.until)),
                 bytes: 0,
             })
         };

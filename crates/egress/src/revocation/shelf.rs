@@ -34,7 +34,8 @@ pub(super) struct Fetched<V> {
     pub(super) value: V,
     /// When it was true, in seconds since the Unix epoch: an older one does not replace a newer.
     pub(super) as_of_secs: i64,
-    pub(super) until: Timestamp,
+    /// `None` for what nobody vouches for: those who wait for it get it, and it is not kept.
+    pub(super) until: Option<Timestamp>,
     pub(super) bytes: usize,
 }
 
@@ -73,7 +74,10 @@ struct Slot<V> {
 }
 
 struct Kept<V> {
-    fetched: Fetched<V>,
+    value: V,
+    as_of_secs: i64,
+    until: Timestamp,
+    bytes: usize,
     refresh_at: Timestamp,
 }
 
@@ -104,14 +108,14 @@ where
         let flying = slot.flying();
         let failed = slot.failed.as_ref().filter(|(_, again_at)| now < *again_at);
         let failed = failed.map(|(why, _)| Arc::clone(why));
-        let kept = slot.kept.as_ref().filter(|kept| now < kept.fetched.until);
+        let kept = slot.kept.as_ref().filter(|kept| now < kept.until);
         match (kept, flying, failed) {
             (Some(kept), None, None) if now >= kept.refresh_at => {
-                let value = kept.fetched.value.clone();
+                let value = kept.value.clone();
                 slot.flight = Some(self.fly(key.clone(), now, fetch));
                 Pending::Here(Ok(value))
             }
-            (Some(kept), ..) => Pending::Here(Ok(kept.fetched.value.clone())),
+            (Some(kept), ..) => Pending::Here(Ok(kept.value.clone())),
             (None, Some(flight), _) => Pending::Coming(flight),
             (None, None, Some(why)) => Pending::Here(Err(why)),
             (None, None, None) => {
@@ -162,10 +166,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Inner<K, V> {
         let slot = slots.entry(key.clone()).or_insert_with(|| Slot::new(now));
         slot.flight = None;
         let landed = match outcome {
-            Ok(fetched) => {
-                slot.failed = None;
-                Ok(slot.keep(fetched, now))
-            }
+            Ok(fetched) => Ok(slot.keep(fetched, now)),
             Err(why) => {
                 let why = Arc::<str>::from(why);
                 slot.failed = Some((Arc::clone(&why), now.plus(FAILURE_AGE_MAX)));
@@ -221,7 +222,7 @@ impl<V> Slot<V> {
     }
 
     fn bytes(&self) -> usize {
-        self.kept.as_ref().map_or(0, |kept| kept.fetched.bytes)
+        self.kept.as_ref().map_or(0, |kept| kept.bytes)
     }
 
     fn is_of_use(&self, now: Timestamp) -> bool {
@@ -230,31 +231,41 @@ impl<V> Slot<V> {
                 .failed
                 .as_ref()
                 .is_some_and(|(_, again_at)| now < *again_at)
-            || self
-                .kept
-                .as_ref()
-                .is_some_and(|kept| now < kept.fetched.until)
+            || self.kept.as_ref().is_some_and(|kept| now < kept.until)
     }
 }
 
 impl<V: Clone> Slot<V> {
-    /// Keeps what was fetched, unless what is here is newer: who stands between us and the CA may
-    /// send what the CA said before it revoked.
+    /// Keeps what was fetched, unless nobody vouches for it or what is here is newer: who stands
+    /// between us and the CA may send anything, and what the CA said before it revoked.
     fn keep(&mut self, fetched: Fetched<V>, now: Timestamp) -> V {
+        let current = self.kept.as_mut().filter(|kept| now < kept.until);
+        let Some(until) = fetched.until else {
+            return match current {
+                // It is as if nothing had come in its place.
+                Some(kept) => {
+                    kept.refresh_at = now.plus(FAILURE_AGE_MAX);
+                    kept.value.clone()
+                }
+                None => fetched.value,
+            };
+        };
+        self.failed = None;
         let refresh_at = now.plus(REFRESH_AGE);
-        if let Some(kept) = &mut self.kept
-            && kept.fetched.as_of_secs > fetched.as_of_secs
-            && now < kept.fetched.until
+        if let Some(kept) = current
+            && kept.as_of_secs > fetched.as_of_secs
         {
             kept.refresh_at = refresh_at;
-            return kept.fetched.value.clone();
+            return kept.value.clone();
         }
-        let value = fetched.value.clone();
         self.kept = Some(Kept {
-            fetched,
+            value: fetched.value.clone(),
+            as_of_secs: fetched.as_of_secs,
+            until,
+            bytes: fetched.bytes,
             refresh_at,
         });
-        value
+        fetched.value
     }
 }
 
@@ -313,7 +324,7 @@ mod tests {
         Ok(Fetched {
             value,
             as_of_secs: i64::from(value),
-            until: NOW.plus(10 * MINUTE),
+            until: Some(NOW.plus(10 * MINUTE)),
             bytes,
         })
     }
@@ -383,6 +394,22 @@ mod tests {
             get(&shelf, 1, end, Err("gone".to_owned())).await,
             Err("gone".into())
         );
+    }
+
+    #[tokio::test]
+    async fn what_nobody_vouches_for_is_not_kept() {
+        let shelf = shelf(2, 100);
+        let unproven = |value| {
+            let fetched = fetched(value, 1)?;
+            Ok(Fetched {
+                until: None,
+                ..fetched
+            })
+        };
+        assert_eq!(get(&shelf, 1, NOW, unproven(98)).await, Ok(98));
+        assert_eq!(get(&shelf, 1, NOW, unproven(99)).await, Ok(99));
+        assert_eq!(get(&shelf, 1, NOW, fetched(1, 1)).await, Ok(1));
+        assert_eq!(get(&shelf, 1, NOW, unproven(99)).await, Ok(1));
     }
 
     /// A fetch that panics leaves nobody waiting, and the next one tries again.

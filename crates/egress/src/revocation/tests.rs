@@ -703,6 +703,56 @@ async fn a_configured_list_overrules_a_staple() {
     assert_eq!(in_both(&mut world, &asked).await, [REVOKED, REVOKED]);
 }
 
+/// Whoever answers in place of a configured list's server, once, has no say in what comes after.
+#[tokio::test]
+async fn a_configured_list_that_nobody_signed_is_not_kept() {
+    let mut world = World::new().await;
+    let leaf = world.listed();
+    let answer = world.ca.ocsp_answer(&OcspSpec::good(&leaf)).unwrap();
+    // As new and as lasting as its maker likes.
+    let lasting = Validity::Between(NOW.plus(DAY * 300), NOW.plus(DAY * 3000));
+    let forged = |name: &str, distribution_point| {
+        let spec = CrlSpec {
+            validity: lasting,
+            distribution_point,
+            ..CrlSpec::default()
+        };
+        let list = TestCa::new(name).unwrap().crl(&spec).unwrap();
+        Page::Ok(list.to_vec())
+    };
+    let elsewhere = Some("http://ca.example/other".to_owned());
+    let revoking = CrlSpec {
+        revoked: vec![&leaf],
+        validity: CURRENT,
+        ..CrlSpec::default()
+    };
+    let web = world.web.clone();
+    let at = |now| Asked {
+        staple: &answer,
+        crl_urls: vec![web.url("/given")],
+        now,
+        ..asked(&leaf)
+    };
+    for forged in [forged("Stranger", None), forged("Root", elsewhere)] {
+        world.web.put("/given", forged.clone());
+        world.ask(Soft, &at(NOW)).await;
+        world.publish("/given", &revoking);
+        let later = NOW.plus(Duration::from_secs(60));
+        assert_eq!(outcome(&world.ask(Soft, &at(later)).await), REVOKED);
+        // Nor does it take the place of what is kept, when that is fetched again.
+        let hits = web.hits("/given");
+        world.web.put("/given", forged);
+        let later = later.plus(HOUR);
+        assert_eq!(outcome(&world.ask(Soft, &at(later)).await), REVOKED);
+        web.until_hits("/given", hits + 1).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            assert_eq!(outcome(&world.ask(Soft, &at(later)).await), REVOKED);
+        }
+        world.revocation = revocation(&["127.0.0.0/8"]);
+    }
+}
+
 /// In soft mode others are asked; in hard mode a server that staples what proves nothing fails.
 #[tokio::test]
 async fn a_staple_that_proves_nothing() {

@@ -215,11 +215,12 @@ impl Crl {
             let issuer = self.facts.issuer.clone();
             return Err(CrlRefused::OtherIssuer { issuer });
         }
-        self.scope.covers(link)?;
         if !link.issuer.may_sign_lists {
             return Err(CrlRefused::IssuerMayNotSign);
         }
         self.check_signature(link)?;
+        // What it covers is believed of a list that the CA signed only.
+        self.scope.covers(link)?;
         self.check_dates(Seconds::of(now))?;
         self.find(&list, &link.serial)
     }
@@ -329,7 +330,7 @@ impl<'a> Outline<'a> {
 // === impl CrlRefused ===
 
 impl CrlRefused {
-    /// Whether the list is sound, but of others of its CA's certificates.
+    /// Whether the list is signed by the CA, but of others of its certificates.
     pub fn is_out_of_scope(&self) -> bool {
         matches!(self, Self::OutOfScope(_))
     }

@@ -233,6 +233,22 @@ fn parts_of_a_list_cover_parts_of_the_certificates() {
     check(None, (one, Some(CrlScope::UserCertsOnly)), 1, Err(other));
 }
 
+/// "Not about this one" is the CA's word only if the CA signed it.
+#[test]
+fn only_a_signed_list_is_of_other_certificates() {
+    let chain = chain(&server_with_point(1, "http://ca.example/1.crl"));
+    let leaf = chain.links.first().unwrap();
+    let part = List {
+        point: Some(("http://ca.example/2.crl", None)),
+        ..List::default()
+    };
+    let refused = parse(&chain.ca.list(&part)).check(leaf, now());
+    assert_eq!(refused, Err(OutOfScope::OtherPart.into()));
+    let imposter = Ca::root("Intermediate");
+    let refused = parse(&imposter.list(&part)).check(leaf, now());
+    assert_eq!(refused, Err(SignatureError::Wrong.into()));
+}
+
 /// The verdicts of rustls-webpki on whole paths, with the same lists.
 #[test]
 fn agrees_with_webpki() {
