@@ -26,7 +26,9 @@ impl TrustedRoots {
     ) -> Self {
         let own = own.map(Arc::new);
         let operators = (trust != Trust::Private).then(|| Arc::clone(operators));
-        Self(own.into_iter().chain(operators).collect())
+        // A set without public roots that refuses a chain looks whether it leads to one, for the
+        // sake of the words: in vain where the public roots are asked anyway.
+        Self(operators.into_iter().chain(own).collect())
     }
 
     /// The sets.
@@ -45,9 +47,9 @@ impl TrustedRoots {
         for roots in &self.0 {
             match verify::verify(observed, roots, server_name, now) {
                 Ok(chain) => return Ok(chain),
-                // Of several refusals, one by a set that has the root tells most.
+                // Of several refusals, one by a set that has the root tells most; else the first.
                 Err(error) => match refusal {
-                    Some(ref earlier) if !is_without_root(earlier) => {}
+                    Some(ref earlier) if !is_without_root(earlier) || is_without_root(&error) => {}
                     _ => refusal = Some(error),
                 },
             }
@@ -84,4 +86,23 @@ pub(crate) fn operators_roots(config: &EgressConfig) -> Result<TrustAnchors, Egr
         return Err(EgressConfigError::NoRoots);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_roots_are_asked_first() {
+        let operators = Arc::new(TrustAnchors::none());
+        let check = |trust, own: Option<TrustAnchors>, expect: &[bool]| {
+            let roots = TrustedRoots::new(trust, &operators, own);
+            let are_operators = roots.sets().iter().map(|set| Arc::ptr_eq(set, &operators));
+            assert_eq!(are_operators.collect::<Vec<_>>(), expect);
+        };
+        let own = || Some(TrustAnchors::none());
+        check(Trust::Public, None, &[true]);
+        check(Trust::Private, own(), &[false]);
+        check(Trust::Both, own(), &[true, false]);
+    }
 }
