@@ -290,6 +290,10 @@ impl Progress {
             failure,
             reason: reason.unwrap_or_default().to_owned(),
         });
+        if let (Some(report), Some(head)) = (&mut self.handshake, &self.answer.head) {
+            let client = &mut report.client;
+            client.accepted = client.presented.is_some() && (200..300).contains(&head.status);
+        }
         let on_trial = self.session.as_ref().is_some_and(Session::is_on_trial);
         match self.handshake.take() {
             Some(mut report) if failed.is_some() => {

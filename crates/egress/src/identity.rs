@@ -1,7 +1,8 @@
 //! Our certificates for one transport, and which of them a connection presents.
 //!
-//! **Invariant:** a certificate that is not valid now is not presented; what was decided is
-//! recorded with the handshake.
+//! **Invariant:** a certificate that is not valid now is not presented, nor one that the receivers
+//! were not told of while there is one that they were; what was decided is recorded with the
+//! handshake.
 
 use std::fmt;
 use std::sync::Arc;
@@ -93,7 +94,10 @@ impl ClientCertificates {
                 number: certificate.number,
                 source,
             })?;
-            certificates.push(Arc::new(presentable));
+            certificates.push(Arc::new(match certificate.stage.is_known() {
+                true => presentable,
+                false => presentable.undistributed(),
+            }));
         }
         Ok(Self {
             name: identity.name.clone(),
@@ -126,10 +130,20 @@ impl ClientCertificates {
 
     /// Whether there is a certificate besides these that may be presented now.
     pub(crate) fn has_others(&self, refused: &[CertificateSha256], now: Timestamp) -> bool {
+        !self.candidates(refused, now).is_empty()
+    }
+
+    /// Those that may be presented now besides these, preferred first. Whoever refuses all that it
+    /// was told of is not shown what it was not.
+    fn candidates(&self, refused: &[CertificateSha256], now: Timestamp) -> Vec<Arc<Presentable>> {
         let certificates = self.certificates();
-        certificates
-            .iter()
-            .any(|one| one.is_valid_at(now) && !refused.contains(&one.sha256()))
+        let valid = certificates.iter().filter(|one| one.is_valid_at(now));
+        let any_known = valid.clone().any(|one| !one.is_undistributed());
+        valid
+            .filter(|one| !any_known || !one.is_undistributed())
+            .filter(|one| !refused.contains(&one.sha256()))
+            .cloned()
+            .collect()
     }
 
     fn certificates(&self) -> Arc<[Arc<Presentable>]> {
@@ -146,10 +160,7 @@ impl ClientCertificates {
         now: Timestamp,
         refused: &[CertificateSha256],
     ) -> Presenter {
-        let usable =
-            |one: &&Arc<Presentable>| one.is_valid_at(now) && !refused.contains(&one.sha256());
-        let certificates = self.certificates();
-        let mut candidates: Vec<_> = certificates.iter().filter(usable).cloned().collect();
+        let mut candidates = self.candidates(refused, now);
         let known = self.known_to_work(receiver);
         let place = known.and_then(|known| candidates.iter().position(|c| c.sha256() == known));
         if let Some(place) = place
@@ -389,6 +400,35 @@ mod tests {
         assert!(!presenter.has_certs());
         let expect = (PresentDecision::NoneValid, None);
         assert_eq!(decision(&presenter, &[], &[P256]), expect);
+    }
+
+    #[test]
+    fn what_receivers_were_not_told_of_comes_last() {
+        let ca = TestCa::new("CA").unwrap();
+        let with = |validity| {
+            let spec = LeafSpec {
+                validity,
+                ..LeafSpec::client("us")
+            };
+            ca.issue(&spec).unwrap()
+        };
+        let (past, current) = (with(Validity::Past), with(Validity::Current));
+        let new = presentable(9, &with(Validity::Current));
+        let new = Arc::new(Arc::into_inner(new).unwrap().undistributed());
+        let ours = |told: &Leaf| ClientCertificates {
+            name: Name::parse("us").unwrap(),
+            source: Source::Own([presentable(1, told), Arc::clone(&new)].into()),
+            fallback: Mutex::new(None),
+        };
+        let check = |ours: &ClientCertificates, expect| {
+            let presenter = ours.presenter(&receiver(), now(), &[]);
+            assert_eq!(decision(&presenter, &[], &[P256]), expect);
+        };
+        check(&ours(&current), (PresentDecision::Matched, Some(1)));
+        check(&ours(&past), (PresentDecision::Matched, Some(9)));
+        let refused = [presentable(1, &current).sha256()];
+        assert!(!ours(&current).has_others(&refused, now()));
+        assert!(!ours(&past).has_others(&[new.sha256()], now()));
     }
 
     #[tokio::test(start_paused = true)]

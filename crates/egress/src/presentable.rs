@@ -21,6 +21,8 @@ use crate::limits::CLIENT_CHAIN_MAX;
 pub(crate) struct Presentable {
     identity: Name,
     number: u32,
+    /// Whether the receivers were not told of it yet.
+    undistributed: bool,
     certificate: Certificate,
     /// Who issued the certificates of the chain, as servers hint at CAs.
     issuers: Vec<Vec<u8>>,
@@ -90,10 +92,24 @@ impl Presentable {
         Ok(Self {
             identity,
             number,
+            undistributed: false,
             certificate,
             issuers,
             certified: Arc::new(certified),
         })
+    }
+
+    /// One that the receivers were not told of yet.
+    pub(crate) fn undistributed(self) -> Self {
+        Self {
+            undistributed: true,
+            ..self
+        }
+    }
+
+    /// Whether the receivers were not told of it yet.
+    pub(crate) fn is_undistributed(&self) -> bool {
+        self.undistributed
     }
 
     /// What is known of our own certificate.

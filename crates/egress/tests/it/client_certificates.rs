@@ -11,6 +11,7 @@ use hookseal_testkit::test_ca::{Leaf, LeafSpec, Speaks, TestCa, Validity};
 
 use crate::client::{Client, check_failure, check_status, check_tls_failure};
 use crate::identities::{client_identity, presenting};
+use crate::server::{Server, serve};
 use crate::tls_receiver::{TlsReceiver, leaf};
 
 const EVERY: [Speaks; 3] = [Speaks::Http2, Speaks::Http1, Speaks::OldTls];
@@ -66,6 +67,7 @@ async fn the_right_certificate_delivers() {
         assert!(report.client.requested);
         assert_eq!(report.client.ca_hints, ["CN=Clients"]);
         assert_eq!(report.client.decision, PresentDecision::Matched);
+        assert!(report.client.accepted);
         let presented = report.client.presented.unwrap();
         assert_eq!(presented.identity.as_str(), "us");
         assert_eq!(presented.number, 7);
@@ -197,6 +199,26 @@ async fn an_older_certificate_of_the_same_ca_helps_out() {
     }
 }
 
+/// Only while there is no other that is valid.
+#[tokio::test]
+async fn a_certificate_that_receivers_were_not_told_of() {
+    let cast = Cast::new();
+    let spec = LeafSpec {
+        validity: Validity::Past,
+        ..LeafSpec::client("us")
+    };
+    let (past, current) = (cast.clients.issue(&spec).unwrap(), us(&cast.clients));
+    let new = us(&cast.clients);
+    for (told, number) in [(&current, 1), (&past, 2)] {
+        let receiver = cast.receiver(Speaks::Http2).await;
+        let policy = presenting(&[(1, told, Stage::Seen), (2, &new, Stage::Issued)]);
+        let exchanged = cast.client(policy).post(&receiver.url()).await;
+        check_status(&exchanged, 200);
+        let presented = exchanged.handshake.unwrap().client.presented.unwrap();
+        assert_eq!(presented.number, number);
+    }
+}
+
 #[tokio::test]
 async fn all_certificates_are_refused() {
     let cast = Cast::new();
@@ -239,6 +261,32 @@ async fn a_connection_ends_with_our_certificate() {
             assert_eq!(presented.map(|one| one.unwrap().number), number);
             assert_eq!(receiver.connections(), connections);
         }
+    }
+}
+
+/// A receiver may look at our certificate only when it sees the request.
+#[tokio::test]
+async fn a_certificate_is_accepted_with_2xx() {
+    let cast = Cast::new();
+    let ours = us(&cast.clients);
+    for (answer, expect) in [
+        ("HTTP/1.1 204 No Content\r\n\r\n", true),
+        ("HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n", false),
+        ("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", false),
+        ("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", false),
+        ("", false),
+    ] {
+        let acceptor = cast.shown.acceptor_demanding(Speaks::Http1, &cast.clients);
+        let acceptor = acceptor.unwrap();
+        let server = Server::start(move |stream, _| {
+            let acceptor = acceptor.clone();
+            async move { serve(acceptor.accept(stream).await.unwrap(), answer.as_bytes()).await }
+        })
+        .await;
+        let client = cast.client(presenting(&[(1, &ours, Stage::Seen)]));
+        let exchanged = client.impatient().post(&server.tls_url()).await;
+        let accepted = exchanged.handshake.map(|report| report.client.accepted);
+        assert_eq!(accepted.unwrap_or(false), expect, "{answer}");
     }
 }
 
