@@ -17,7 +17,7 @@ use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::handshake::{Failed, RevocationFinding, RevocationWord};
 use hookseal_domain::transport::policy::RevocationMode;
 use hookseal_pki::chain::ObservedChain;
-use hookseal_pki::revocation::{self, Inquiry, RevocationStatus, Source};
+use hookseal_pki::revocation::{self, Inquiry, RevocationStatus, Source, Standing};
 use hookseal_pki::trust_anchor::TrustAnchors;
 use hookseal_pki::verify::VerifiedChain;
 use rustls_pki_types::UnixTime;
@@ -109,6 +109,7 @@ impl Revocation {
         if let Err(failed) = lookup.judge_staple() {
             return failed.into();
         }
+        lookup.recall();
         lookup.read_lists().await;
         lookup.ask_responders().await;
         lookup.conclude()
@@ -158,6 +159,34 @@ impl Lookup<'_> {
                 reason: format!("the OCSP answer that the server stapled proves nothing: {error}"),
             }),
             Err(_) => Ok(()),
+        }
+    }
+
+    /// A revocation that is kept counts whoever says what: an answer from before it is as rightly
+    /// signed, and may be shown again for as long as it counts. Nothing is fetched to look for one.
+    fn recall(&mut self) {
+        let now = unix_time(self.question.now);
+        let mut revoked = Vec::new();
+        for (place, link) in self.inquiry.links().iter().enumerate() {
+            let certificate = link.certificate();
+            for url in certificate.crl_urls().iter().take(URLS_TRIED_MAX) {
+                let list = self.library.kept_list(self.errand(url), link);
+                if let Some(Ok(standing @ Standing::Revoked(_))) =
+                    list.map(|list| list.check(link, now))
+                {
+                    revoked.push((place, standing, Source::Crl(shown(url).to_owned())));
+                }
+            }
+            for url in certificate.ocsp_urls().iter().take(URLS_TRIED_MAX) {
+                let answer = self.library.kept_answer(self.errand(url), link);
+                if let Some(standing @ Standing::Revoked(_)) = answer.map(|answer| answer.standing)
+                {
+                    revoked.push((place, standing, Source::Ocsp(shown(url).to_owned())));
+                }
+            }
+        }
+        for (place, standing, source) in revoked {
+            self.inquiry.hear(place, standing, source);
         }
     }
 

@@ -84,6 +84,15 @@ impl Library {
         self.list(errand, issuer_key, judge)
     }
 
+    /// The list at a URL that a certificate names, if it is kept.
+    pub(super) fn kept_list(&self, errand: Errand<'_>, link: &Link) -> Option<Arc<Crl>> {
+        let key = (errand.place(), link.key().1);
+        let is_kept = self.lists.keeps(&key, errand.now);
+        // Taken as always, so that it is fetched again when it grows old.
+        let list = is_kept.then(|| self.list_of(errand, link))?;
+        list.here()
+    }
+
     /// The list at a URL of the policy. It counts if it says something of those certificates that
     /// its CA issued, though it may have issued none of them: then its signature can't be checked,
     /// and it is not kept.
@@ -138,6 +147,15 @@ impl Library {
             })
         };
         self.lists.obtain(&(errand.place(), key), errand.now, fetch)
+    }
+
+    /// What the responder at a URL has answered about a certificate, if it is kept.
+    pub(super) fn kept_answer(&self, errand: Errand<'_>, link: &Link) -> Option<Answer> {
+        let (certificate, issuer_key) = link.key();
+        let key = (errand.place(), certificate, issuer_key);
+        let is_kept = self.answers.keeps(&key, errand.now);
+        let answer = is_kept.then(|| self.answer(errand, link))?;
+        answer.here()
     }
 
     /// What the responder at a URL answers about a certificate.

@@ -126,6 +126,13 @@ where
         }
     }
 
+    /// Whether a value of `key` is kept that has not ended.
+    pub(super) fn keeps(&self, key: &K, now: Timestamp) -> bool {
+        let slots = self.0.slots.lock();
+        let kept = slots.get(key).and_then(|slot| slot.kept.as_ref());
+        kept.is_some_and(|kept| now < kept.until)
+    }
+
     fn fly<F>(&self, key: K, now: Timestamp, fetch: F) -> Flight<V>
     where
         F: Future<Output = Result<Fetched<V>, String>> + Send + 'static,
@@ -272,6 +279,14 @@ impl<V: Clone> Slot<V> {
 // === impl Pending ===
 
 impl<V: Clone> Pending<V> {
+    /// The value, if it is there.
+    pub(super) fn here(self) -> Option<V> {
+        match self {
+            Self::Here(outcome) => outcome.ok(),
+            Self::Coming(_) => None,
+        }
+    }
+
     /// Waits, but not for ever.
     pub(super) async fn wait(self, patience: Patience) -> Outcome<V> {
         let mut flight = match self {

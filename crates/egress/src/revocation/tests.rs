@@ -753,6 +753,44 @@ async fn a_configured_list_that_nobody_signed_is_not_kept() {
     }
 }
 
+/// An answer from before the revocation, shown again, does not undo what is known.
+#[tokio::test]
+async fn a_revocation_that_is_known_outlasts_older_answers() {
+    let mut world = World::new().await;
+    let spec = LeafSpec {
+        crl_urls: vec![world.web.url("/list")],
+        ocsp_urls: vec![world.web.url("/ocsp")],
+        ..LeafSpec::default()
+    };
+    let leaf = world.ca.issue(&spec).unwrap();
+    let good = world.ca.ocsp_answer(&OcspSpec::good(&leaf)).unwrap();
+    let stapled = Asked {
+        staple: &good,
+        ..asked(&leaf)
+    };
+    let revoking = CrlSpec {
+        revoked: vec![&leaf],
+        ..CrlSpec::default()
+    };
+    // A list is known, and the server staples.
+    world.publish("/list", &revoking);
+    assert_eq!(outcome(&world.check(Soft, &leaf).await), REVOKED);
+    assert_eq!(outcome(&world.ask(Soft, &stapled).await), REVOKED);
+    assert_eq!(world.web.hits("/list"), 1);
+    // An answer is known, and a list comes.
+    world.revocation = revocation(&["127.0.0.0/8"]);
+    let revoked = world.ca.ocsp_answer(&OcspSpec::revoked(&leaf)).unwrap();
+    world.web.put("/list", Page::Status(503));
+    world.web.put("/ocsp", Page::Ok(revoked));
+    assert_eq!(outcome(&world.check(Hard, &leaf).await), REVOKED);
+    world.publish("/list", &CrlSpec::default());
+    let later = Asked {
+        now: NOW.plus(Duration::from_secs(60)),
+        ..asked(&leaf)
+    };
+    assert_eq!(outcome(&world.ask(Hard, &later).await), REVOKED);
+}
+
 /// In soft mode others are asked; in hard mode a server that staples what proves nothing fails.
 #[tokio::test]
 async fn a_staple_that_proves_nothing() {
