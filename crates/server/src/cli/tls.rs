@@ -56,11 +56,21 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Make a handshake with an endpoint's server now, send nothing, and say what it showed.
+    /// Make a handshake with an endpoint's server now, send nothing, and say what it showed. Ends
+    /// with code 1 if the handshake failed.
     Probe {
         /// The endpoint: ep_…
         #[arg(long, value_name = "ID")]
         endpoint: String,
+    },
+    /// Show an endpoint's own settings and what is in force, or change them.
+    Endpoint {
+        /// The endpoint: ep_…
+        #[arg(long, value_name = "ID")]
+        endpoint: String,
+        /// A JSON file with changes, such as {"policy": "x", "own": {"pinning": "enforce"}}
+        #[arg(long, value_name = "FILE")]
+        change: Option<PathBuf>,
     },
     /// The pinned keys of an endpoint.
     Pins {
@@ -84,9 +94,9 @@ enum What {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let client = args.client()?;
     let runtime = Runtime::new().context("the runtime can't start")?;
-    let text = runtime.block_on(args.what.carry_out(&client))?;
+    let (text, code) = runtime.block_on(args.what.carry_out(&client))?;
     cli::say(text.trim_end());
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 // === impl Args ===
@@ -119,20 +129,34 @@ impl Args {
 // === impl What ===
 
 impl What {
-    async fn carry_out(&self, client: &Client) -> anyhow::Result<String> {
-        match self {
+    /// Does it; answers what to print, and the code to end with.
+    async fn carry_out(&self, client: &Client) -> anyhow::Result<(String, ExitCode)> {
+        let text = match self {
             Self::Explain { endpoint, json } => {
                 let answer = calls::explain(client, endpoint).await?;
                 if *json {
-                    return Ok(calls::pretty(&answer));
+                    calls::pretty(&answer)
+                } else {
+                    explain::text(&answer)?
                 }
-                explain::text(&answer)
             }
-            Self::Probe { endpoint } => calls::probe(client, endpoint).await,
-            Self::Pins { endpoint, action } => action.carry_out(client, endpoint).await,
-            Self::Anchors(action) => action.carry_out(client).await,
-            Self::Identity(action) => action.carry_out(client).await,
-            Self::Policy(action) => action.carry_out(client).await,
-        }
+            Self::Probe { endpoint } => {
+                let (text, is_good) = calls::probe(client, endpoint).await?;
+                let code = if is_good {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                };
+                return Ok((text, code));
+            }
+            Self::Endpoint { endpoint, change } => {
+                calls::endpoint(client, endpoint, change.as_deref()).await?
+            }
+            Self::Pins { endpoint, action } => action.carry_out(client, endpoint).await?,
+            Self::Anchors(action) => action.carry_out(client).await?,
+            Self::Identity(action) => action.carry_out(client).await?,
+            Self::Policy(action) => action.carry_out(client).await?,
+        };
+        Ok((text, ExitCode::SUCCESS))
     }
 }

@@ -66,6 +66,26 @@ fn the_demo_delivers_everything() {
 }
 
 #[test]
+fn the_demo_of_mutual_tls_rotates_both_sides() {
+    let output = demo(&["--mtls", "--once"], "");
+    let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{shown}\n{errors}");
+    assert_eq!(errors, "");
+    for expect in [
+        "  bank       accepted     -                     HTTP requests seen by it: 1\n",
+        "  impostor   not_trusted  pin_mismatch          HTTP requests seen by it: 0\n",
+        "  anonymous  not_trusted  certificate_required  HTTP requests seen by it: 0\n",
+        "retiring 1 now is refused: the new one was not seen yet\n",
+        "certificate 2 seen: the bank accepted it\n",
+        "the new key was seen: its pin becomes active\n",
+        "failed attempts 0.\n",
+        "\nBoth rotations went through without a failed delivery; ",
+    ] {
+        assert!(shown.contains(expect), "{expect:?} is not in\n{shown}");
+    }
+}
+
+#[test]
 fn the_demo_takes_events_from_standard_input() {
     let event = r#"{"payload": {"n": 1.50,  "text": "\u00e9 🔏"}, "eventType": "a.b"}"#;
     let output = demo(&["--once", "--events", "-"], event);

@@ -12,4 +12,5 @@ mod isolation;
 mod rotation;
 mod story;
 mod support;
+mod tls_command;
 mod torture;

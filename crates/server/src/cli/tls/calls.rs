@@ -1,11 +1,16 @@
 //! What `hookseal tls` asks the API for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::{Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Value, json};
+
+use hookseal_pki::certificate::SpkiSha256;
 
 use crate::api_client::Client;
 use crate::cli::tls::files::{read, read_text};
@@ -37,7 +42,7 @@ pub(super) enum Pins {
     },
     /// Put one into a state.
     Set {
-        /// Its id, as `list` prints it
+        /// The pin, or the hex digits of its SHA-256
         pin: String,
         /// The state
         state: PinState,
@@ -47,7 +52,7 @@ pub(super) enum Pins {
     },
     /// Remove one.
     Remove {
-        /// Its id, as `list` prints it
+        /// The pin, or the hex digits of its SHA-256
         pin: String,
         /// Even if nothing would match any more
         #[arg(long)]
@@ -63,6 +68,15 @@ pub(super) enum PinState {
     /// For the key that the server is meant to have.
     Active,
     /// To be removed soon.
+    Retiring,
+}
+
+/// Where a root stands.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(super) enum AnchorState {
+    /// In use.
+    Active,
+    /// To go once no endpoint needs it.
     Retiring,
 }
 
@@ -92,6 +106,15 @@ pub(super) enum Anchors {
         name: String,
         /// A PEM file with the roots
         file: PathBuf,
+    },
+    /// Mark a root as one that is to go, or take that back.
+    Mark {
+        /// The set's name
+        name: String,
+        /// SHA-256 of the root's certificate, in hexadecimal
+        sha256: String,
+        /// The state
+        state: AnchorState,
     },
     /// Remove a root.
     Remove {
@@ -142,16 +165,23 @@ pub(super) enum Identity {
         /// A PEM file with the chain, our own certificate first
         file: PathBuf,
     },
-    /// Upload a certificate with its key.
+    /// Upload a certificate with its key: two PEM files, or a PKCS#12 file.
     Upload {
         /// The identity's name
         name: String,
         /// A PEM file with the chain, our own certificate first
-        #[arg(long, value_name = "FILE")]
-        certificate: PathBuf,
+        #[arg(long, value_name = "FILE", requires = "key")]
+        certificate: Option<PathBuf>,
         /// A PEM file with the key
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        #[arg(long, value_name = "FILE", requires = "certificate")]
+        key: Option<PathBuf>,
+        /// A PKCS#12 file with both
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "key"])]
+        #[arg(required_unless_present = "certificate")]
+        pkcs12: Option<PathBuf>,
+        /// A file with the password of the PKCS#12 file
+        #[arg(long, value_name = "FILE", requires = "pkcs12")]
+        password_file: Option<PathBuf>,
     },
     /// Present a certificate from now on: the receivers were told of it.
     Distribute {
@@ -207,10 +237,28 @@ pub(super) async fn explain(client: &Client, endpoint: &str) -> anyhow::Result<V
     Ok(client.read(&path).await?)
 }
 
-/// Makes a handshake and says what it showed.
-pub(super) async fn probe(client: &Client, endpoint: &str) -> anyhow::Result<String> {
+/// Makes a handshake and says what it showed, and whether it was good.
+pub(super) async fn probe(client: &Client, endpoint: &str) -> anyhow::Result<(String, bool)> {
     let path = format!("{}/transport/probe", endpoint_path(client, endpoint).await?);
-    call(client, Method::POST, &path, &json!({})).await
+    let report: Value = client.create(&path, Bytes::from_static(b"{}")).await?;
+    let is_good = report.get("result").and_then(Value::as_str) == Some("ok");
+    Ok((pretty(&report), is_good))
+}
+
+/// Shows what an endpoint says of transport security, or changes its own layer.
+pub(super) async fn endpoint(
+    client: &Client,
+    endpoint: &str,
+    change: Option<&Path>,
+) -> anyhow::Result<String> {
+    let path = format!("{}/transport", endpoint_path(client, endpoint).await?);
+    match change {
+        None => call(client, Method::GET, &path, &Value::Null).await,
+        Some(file) => {
+            let body = serde_json::from_slice(&read(file)?)?;
+            call(client, Method::PATCH, &path, &body).await
+        }
+    }
 }
 
 /// JSON for people.
@@ -239,17 +287,30 @@ impl Pins {
             }
             Self::Add { pin, note } => (Method::POST, pins, given_pin(pin, note)?),
             Self::Set { pin, state, force } => {
-                let state = state.to_possible_value();
-                let state = state.as_ref().map(clap::builder::PossibleValue::get_name);
-                let body = json!({ "state": state, "force": force });
-                (Method::PATCH, format!("{pins}/{}", segment(pin)), body)
+                let body = json!({ "state": value_name(*state), "force": force });
+                (Method::PATCH, format!("{pins}/{}", pin_id(pin)?), body)
             }
             Self::Remove { pin, force } => {
-                let path = forced(format!("{pins}/{}", segment(pin)), *force);
+                let path = forced(format!("{pins}/{}", pin_id(pin)?), *force);
                 (Method::DELETE, path, Value::Null)
             }
         };
         call(client, method, &path, &body).await
+    }
+}
+
+/// What stands for a pin in a path: the hex digits of its SHA-256.
+fn pin_id(pin: &str) -> anyhow::Result<String> {
+    match SpkiSha256::parse(pin) {
+        Ok(key) => Ok(key
+            .as_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()),
+        Err(_) if pin.len() == 64 && pin.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Ok(pin.to_ascii_lowercase())
+        }
+        Err(error) => Err(anyhow::anyhow!("{pin}: {error}")),
     }
 }
 
@@ -292,6 +353,14 @@ impl Anchors {
             Self::Add { name, file } => {
                 let body = json!({ "pem": read_text(file)? });
                 (Method::POST, format!("{}/anchors", of(name)), body)
+            }
+            Self::Mark {
+                name,
+                sha256,
+                state,
+            } => {
+                let path = format!("{}/anchors/{}", of(name), segment(sha256));
+                (Method::PATCH, path, json!({ "state": value_name(*state) }))
             }
             Self::Remove {
                 name,
@@ -336,9 +405,22 @@ impl Identity {
                 name,
                 certificate,
                 key,
+                pkcs12,
+                password_file,
             } => {
-                let certificate = read_text(certificate)?;
-                let body = json!({ "certificate": certificate, "privateKey": read_text(key)? });
+                let body = match (certificate, key, pkcs12) {
+                    (Some(certificate), Some(key), _) => {
+                        let (certificate, key) = (read_text(certificate)?, read_text(key)?);
+                        json!({ "certificate": certificate, "privateKey": key })
+                    }
+                    (_, _, Some(pkcs12)) => {
+                        let password = password_file.as_deref().map(read_text).transpose()?;
+                        let password = password.unwrap_or_default();
+                        let password = password.trim_end_matches(['\r', '\n']);
+                        json!({ "pkcs12": STANDARD.encode(read(pkcs12)?), "password": password })
+                    }
+                    _ => anyhow::bail!("give --certificate and --key, or --pkcs12"),
+                };
                 (Method::POST, format!("{}/certificates", of(name)), body)
             }
             Self::Distribute { name, number } => {
@@ -388,7 +470,10 @@ async fn call(client: &Client, method: Method, path: &str, body: &Value) -> anyh
     if answer.is_empty() {
         return Ok("done".to_owned());
     }
-    Ok(pretty(&serde_json::from_slice(&answer)?))
+    let answer = serde_json::from_slice(&answer);
+    Ok(pretty(&answer.context(
+        "what answers there is not the API of Hookseal",
+    )?))
 }
 
 /// The path of an endpoint of which only the id is known.
@@ -397,6 +482,13 @@ async fn endpoint_path(client: &Client, endpoint: &str) -> anyhow::Result<String
     let app = explained.get("appId").and_then(Value::as_str);
     let app = app.ok_or_else(|| anyhow::anyhow!("the API does not say whose endpoint it is"))?;
     Ok(format!("/api/v1/app/{app}/endpoint/{}", segment(endpoint)))
+}
+
+/// How a value is written on the command line, and in the API.
+fn value_name(value: impl ValueEnum) -> Option<String> {
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
 }
 
 fn forced(path: String, force: bool) -> String {
