@@ -36,6 +36,9 @@ const UNREADABLE: &str = "Hookseal can't read how to deliver to this endpoint; s
 /// Why a delivery ends that has nothing to deliver.
 const PAYLOAD_GONE: &str = "The payload is not kept any more";
 
+/// Most changes in a row that a delivery follows at once; after those it goes by the schedule.
+const OVERTAKEN_MAX: u32 = 3;
+
 /// What was seen of one try.
 struct Tried {
     id: AttemptId,
@@ -85,20 +88,29 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
 }
 
 async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job, turn: Turn) {
-    let (verdict, outcome) = match find(shared, lane, &job).await {
+    let mut overtaken = 0;
+    let (verdict, outcome) = loop {
+        let found = find(shared, lane, &job).await;
         // Without a payload there is nothing to hold: it ends.
-        Found::Hold(_) if job.payload.is_some() => {
+        if matches!(found, Found::Hold(_)) && job.payload.is_some() {
             hold(shared, lane, &job).await;
-            (Verdict::Untried, None)
+            break (Verdict::Untried, None);
         }
-        found => {
-            let (tried, to) = attempt(shared, lane.app, &job, found).await;
-            let verdict = verdict(shared, lane, &tried, to.as_deref());
-            let nowhere = ParkOn::default();
-            let park_on = to.as_ref().map_or(&nowhere, |to| &to.destination.park_on);
-            let outcome = finish(shared, lane, &job, tried, park_on).await;
-            (verdict, Some(outcome))
+        let (tried, to) = attempt(shared, lane.app, &job, found).await;
+        if overtaken < OVERTAKEN_MAX && was_overtaken(&tried, to.as_deref()) {
+            overtaken += 1;
+            debug!(
+                endpoint.id = %lane.endpoint,
+                "Endpoint {} was changed before anything was sent; trying it as it is now",
+                lane.endpoint
+            );
+            continue;
         }
+        let verdict = verdict(shared, lane, &tried, to.as_deref());
+        let nowhere = ParkOn::default();
+        let park_on = to.as_ref().map_or(&nowhere, |to| &to.destination.park_on);
+        let outcome = finish(shared, lane, &job, tried, park_on).await;
+        break (verdict, Some(outcome));
     };
     let leaving = Leaving {
         job_bytes: job.payload_bytes(),
@@ -110,6 +122,12 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, job: Job, turn: Turn) {
     if let Some(change) = shared.lanes.leave(lane, &leaving) {
         breakers::follow(shared, lane, change).await;
     }
+}
+
+/// Whether a change kept the attempt from sending anything: it counts as none.
+fn was_overtaken(tried: &Tried, to: Option<&Prepared>) -> bool {
+    matches!(tried.reply, Reply::Failure(FailureKind::Internal))
+        && to.is_some_and(Prepared::is_retired)
 }
 
 /// Makes the attempt, if there is anybody to make it to.

@@ -45,6 +45,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// Has changes hold for attempts under way, too.
+pub(crate) async fn follow_changes(shared: Arc<Shared>) {
+    loop {
+        shared.routes.relearn_in_use(&*shared.store).await;
+    }
+}
+
 async fn forget(shared: &Shared) {
     for _ in 0..RETENTION_BATCHES_MAX {
         match shared

@@ -93,6 +93,7 @@ impl Engine {
         shared.spawn(schedule::run(Arc::clone(&shared)));
         shared.spawn(backlog::run(Arc::clone(&shared)));
         shared.spawn(housekeeping::run(Arc::clone(&shared)));
+        shared.spawn(housekeeping::follow_changes(Arc::clone(&shared)));
         shared.spawn(handshakes::run(Arc::clone(&shared)));
         Ok(Self { shared })
     }

@@ -1,6 +1,7 @@
 //! Everything of a request that stays the same from one delivery to the next.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
@@ -37,6 +38,8 @@ pub(crate) struct Prepared {
     pub(crate) target: Arc<Target>,
     headers: HeaderMap,
     svix_headers: SvixHeaders,
+    /// Whether another one has taken its place.
+    retired: AtomicBool,
 }
 
 /// Why there is no transport.
@@ -87,7 +90,22 @@ impl Prepared {
             target,
             headers,
             svix_headers: config.svix_headers,
+            retired: AtomicBool::new(false),
         }
+    }
+
+    /// Another one has taken its place: nothing begins to be sent as this one says any more.
+    pub(crate) fn retire(&self) {
+        // First, so that whoever is stopped by the transport finds out why.
+        self.retired.store(true, Ordering::Release);
+        if let Ok(transport) = &self.transport {
+            transport.retire();
+        }
+    }
+
+    /// Whether another one has taken its place, which connects otherwise.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Whether connections that were made for the other serve this one, too.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use hookseal_domain::endpoint::Destination;
@@ -46,6 +47,8 @@ pub(crate) struct Routes {
     transports: Transports,
     handshakes: Arc<Handshakes>,
     known: Mutex<Known>,
+    /// Something was forgotten while it was being sent to.
+    forgot_in_use: Notify,
 }
 
 #[derive(Default)]
@@ -73,6 +76,11 @@ impl AppRoutes {
             .ok()?;
         self.prepared.get(index)
     }
+
+    /// Whether attempts are under way to any of its endpoints.
+    fn is_in_use(&self) -> bool {
+        self.prepared.iter().any(|to| Arc::strong_count(to) > 1)
+    }
 }
 
 // === impl Routes ===
@@ -85,6 +93,7 @@ impl Routes {
             transports: Transports::new(egress.clone()),
             handshakes,
             known: Mutex::default(),
+            forgot_in_use: Notify::new(),
         }
     }
 
@@ -135,9 +144,28 @@ impl Routes {
     /// Learns some of what was forgotten and not asked for since, so that nothing stays open, or is
     /// exported as a metric, of endpoints that are gone. To be called every few seconds.
     pub(crate) async fn relearn(&self, store: &dyn Store) {
+        self.relearn_some(store, |_| true, RELEARN_MAX).await;
+    }
+
+    /// Learns at once what was forgotten while it was being sent to, so that an attempt under way
+    /// sends nothing under a policy that holds no more. To be awaited again and again.
+    pub(crate) async fn relearn_in_use(&self, store: &dyn Store) {
+        self.forgot_in_use.notified().await;
+        // No more of them than attempts under way.
+        self.relearn_some(store, AppRoutes::is_in_use, APPLICATIONS_MAX)
+            .await;
+    }
+
+    async fn relearn_some(
+        &self,
+        store: &dyn Store,
+        wanted: impl Fn(&AppRoutes) -> bool,
+        max: usize,
+    ) {
         let former: Vec<AppId> = {
             let known = self.known.lock();
-            known.former.keys().take(RELEARN_MAX).copied().collect()
+            let wanted = known.former.iter().filter(|(_, routes)| wanted(routes));
+            wanted.map(|(app, _)| *app).take(max).collect()
         };
         for app in former {
             if let Err(error) = self.get(store, app).await {
@@ -159,8 +187,10 @@ impl Routes {
     pub(crate) fn forget(&self, app: AppId) {
         let mut known = self.known.lock();
         known.generation += 1;
-        known.forget_routes(|id, _| *id == app);
+        let in_use = known.forget_routes(|id, _| *id == app);
         known.by_ref.retain(|_, id| *id != app);
+        drop(known);
+        self.hint(in_use);
     }
 
     /// Forgets all of an organisation, and whatever is being loaded right now.
@@ -168,8 +198,16 @@ impl Routes {
         let mut known = self.known.lock();
         known.generation += 1;
         known.books.remove(&org);
-        known.forget_routes(|_, routes| routes.routing.application.org == org);
+        let in_use = known.forget_routes(|_, routes| routes.routing.application.org == org);
         known.by_ref.retain(|(of, _), _| *of != org);
+        drop(known);
+        self.hint(in_use);
+    }
+
+    fn hint(&self, in_use: bool) {
+        if in_use {
+            self.forgot_in_use.notify_one();
+        }
     }
 
     /// An organisation's book. What can't be read stops the sending, not the publishing.
@@ -211,7 +249,7 @@ impl Routes {
             let transport = book.as_ref().map_err(Unusable::clone).and_then(|book| {
                 let resolved = book.resolve(&to.transport, &to.url, &defaults);
                 let was = former.as_ref().and_then(|former| former.endpoint(to.id));
-                self.transport(to.id, resolved, was)
+                self.transport(to, resolved, was)
             });
             let org = routing.application.org;
             Arc::new(Prepared::new(org, Arc::clone(to), transport, &self.config))
@@ -233,31 +271,32 @@ impl Routes {
 
     fn transport(
         &self,
-        endpoint: EndpointId,
+        to: &Destination,
         resolved: Result<ResolvedTransport, UnusablePolicy>,
         was: Option<&Arc<Prepared>>,
     ) -> Result<Arc<Transport>, Unusable> {
-        let transport = self.transports.of(endpoint, resolved);
+        let transport = self.transports.of(to.id, to.generation, resolved);
         transport.map_err(|error| {
             if !was.is_some_and(|was| was.is_unusable_by(&error)) {
-                say_unusable(endpoint, &error);
+                say_unusable(to.id, &error);
             }
             Unusable::Policy(error)
         })
     }
 
-    /// Closes the connections that were made for what is not so any more.
+    /// Stops what has not begun to be sent as it is not sent any more, and closes its connections.
     fn close_former(&self, former: Option<&AppRoutes>, routes: Option<&AppRoutes>) {
         for was in former.into_iter().flat_map(|former| &former.prepared) {
             let endpoint = was.destination.id;
-            match routes.and_then(|routes| routes.endpoint(endpoint)) {
-                Some(is) if is.connects_like(was) => {}
-                Some(_) => self.egress.forget(endpoint),
-                None => {
-                    self.egress.forget(endpoint);
-                    self.transports.forget(endpoint);
-                    self.handshakes.forget(endpoint);
-                }
+            let is = routes.and_then(|routes| routes.endpoint(endpoint));
+            if is.is_some_and(|is| is.connects_like(was)) {
+                continue;
+            }
+            was.retire();
+            self.egress.forget(endpoint);
+            if is.is_none() {
+                self.transports.forget(endpoint);
+                self.handshakes.forget(endpoint);
             }
         }
     }
@@ -266,13 +305,17 @@ impl Routes {
 // === impl Known ===
 
 impl Known {
-    fn forget_routes(&mut self, forget: impl Fn(&AppId, &AppRoutes) -> bool) {
+    /// Forgets applications; tells whether attempts are under way to any of them.
+    fn forget_routes(&mut self, forget: impl Fn(&AppId, &AppRoutes) -> bool) -> bool {
         if self.former.len() >= APPLICATIONS_MAX {
             // Their connections close when they were unused for long enough.
             self.former.clear();
         }
+        let mut in_use = false;
         let forgotten = self.by_id.extract_if(|app, routes| forget(app, routes));
-        self.former.extend(forgotten);
+        self.former
+            .extend(forgotten.inspect(|(_, routes)| in_use |= routes.is_in_use()));
+        in_use
     }
 
     /// Keeps what was learned, unless somebody learned it meanwhile; also returns what was

@@ -1,8 +1,8 @@
 //! Transports that were made, so that the same policy gets the same one, and its connections
 //! outlive changes of other things.
 //!
-//! **Invariant:** a transport with anything of one endpoint or organisation in it is only that
-//! endpoint's.
+//! **Invariant:** a transport is one endpoint's only, and of one generation of it: it can be retired
+//! without stopping anybody else.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,8 @@ use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::policy::{ResolvedTransport, UnusablePolicy};
 use hookseal_egress::{Egress, Transport, TransportError};
 
-/// Most transports that many endpoints share: there are few ways to be special in nothing.
-const SHARED_MAX: usize = 64;
-/// Most endpoints whose own transports are kept: as many as applications are.
-const OWN_MAX: usize = 20_000;
+/// Most endpoints whose transports are kept, a few kilobytes each: as many as applications are.
+const ENDPOINTS_MAX: usize = 20_000;
 
 /// The transports that were made.
 pub(crate) struct Transports {
@@ -26,12 +24,10 @@ pub(crate) struct Transports {
 }
 
 #[derive(Default)]
-struct AllMade {
-    shared: Vec<Made>,
-    own: HashMap<EndpointId, Made>,
-}
+struct AllMade(HashMap<EndpointId, Made>);
 
 struct Made {
+    generation: u64,
     of: ResolvedTransport,
     transport: Arc<Transport>,
 }
@@ -50,31 +46,32 @@ impl Transports {
     pub(crate) fn of(
         &self,
         endpoint: EndpointId,
+        generation: u64,
         resolved: Result<ResolvedTransport, UnusablePolicy>,
     ) -> Result<Arc<Transport>, TransportError> {
         let resolved = resolved.map_err(unusable)?;
-        let is_plain = is_plain(&resolved);
-        if let Some(made) = self.made.lock().find(endpoint, is_plain, &resolved) {
+        if let Some(made) = self.made.lock().find(endpoint, generation, &resolved) {
             return Ok(made);
         }
         // Not under the lock: it reads keys and roots.
         let transport = self.egress.transport(&resolved)?;
         let mut made = self.made.lock();
         // Somebody may have been faster: then theirs, so that connections are shared.
-        if let Some(made) = made.find(endpoint, is_plain, &resolved) {
+        if let Some(made) = made.find(endpoint, generation, &resolved) {
             return Ok(made);
         }
         let new = Made {
+            generation,
             of: resolved,
             transport: Arc::clone(&transport),
         };
-        made.keep(endpoint, is_plain, new);
+        made.keep(endpoint, new);
         Ok(transport)
     }
 
     /// Forgets an endpoint that is gone.
     pub(crate) fn forget(&self, endpoint: EndpointId) {
-        self.made.lock().own.remove(&endpoint);
+        self.made.lock().0.remove(&endpoint);
     }
 }
 
@@ -84,45 +81,25 @@ impl AllMade {
     fn find(
         &self,
         endpoint: EndpointId,
-        is_plain: bool,
+        generation: u64,
         resolved: &ResolvedTransport,
     ) -> Option<Arc<Transport>> {
-        let made = if is_plain {
-            self.shared.iter().find(|made| made.of == *resolved)
-        } else {
-            let own = self.own.get(&endpoint);
-            own.filter(|made| made.of == *resolved)
-        };
-        made.map(|made| Arc::clone(&made.transport))
+        let made = self.0.get(&endpoint)?;
+        let same = made.generation == generation && made.of == *resolved;
+        same.then(|| Arc::clone(&made.transport))
     }
 
-    fn keep(&mut self, endpoint: EndpointId, is_plain: bool, made: Made) {
-        if is_plain {
-            if self.shared.len() >= SHARED_MAX {
-                self.shared.clear();
-            }
-            self.shared.push(made);
-            return;
-        }
-        if self.own.len() >= OWN_MAX {
+    fn keep(&mut self, endpoint: EndpointId, made: Made) {
+        if self.0.len() >= ENDPOINTS_MAX {
             // Whatever no route holds; all if each is held.
-            self.own
+            self.0
                 .retain(|_, made| Arc::strong_count(&made.transport) > 1);
-            if self.own.len() >= OWN_MAX {
-                self.own.clear();
+            if self.0.len() >= ENDPOINTS_MAX {
+                self.0.clear();
             }
         }
-        self.own.insert(endpoint, made);
+        self.0.insert(endpoint, made);
     }
-}
-
-/// Whether there is nothing in it of one endpoint or organisation.
-fn is_plain(resolved: &ResolvedTransport) -> bool {
-    resolved.pins.is_empty()
-        && resolved.client_identity.is_none()
-        && resolved.trust_anchors.is_none()
-        && resolved.server_name.is_none()
-        && resolved.crl_urls.is_empty()
 }
 
 fn unusable(error: UnusablePolicy) -> TransportError {
@@ -182,31 +159,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_special_in_nothing_is_shared() {
+    fn each_endpoint_has_its_own_until_its_policy_or_generation_changes() {
         let transports = transports();
-        let of = |endpoint, resolved| transports.of(endpoint, Ok(resolved)).unwrap();
-        let first = of(ONE, plain());
-        assert!(Arc::ptr_eq(&first, &of(OTHER, plain())));
-        let soft = ResolvedTransport {
-            revocation: RevocationMode::Soft,
-            ..plain()
+        let of = |endpoint, generation, resolved| {
+            let made = transports.of(endpoint, generation, Ok(resolved));
+            made.unwrap()
         };
-        assert!(!Arc::ptr_eq(&first, &of(ONE, soft)));
-        assert!(Arc::ptr_eq(&first, &of(ONE, plain())));
-    }
-
-    #[test]
-    fn what_is_of_one_endpoint_is_only_its_own() {
-        let transports = transports();
-        let of = |endpoint, resolved| transports.of(endpoint, Ok(resolved)).unwrap();
-        let first = of(ONE, pinned(1));
-        assert!(Arc::ptr_eq(&first, &of(ONE, pinned(1))));
-        assert!(!Arc::ptr_eq(&first, &of(OTHER, pinned(1))));
-        let changed = of(ONE, pinned(2));
-        assert!(!Arc::ptr_eq(&first, &changed));
-        assert!(
-            !Arc::ptr_eq(&first, &of(ONE, pinned(1))),
-            "what was withdrawn does not come back"
-        );
+        for resolved in [plain(), pinned(1)] {
+            let first = of(ONE, 1, resolved.clone());
+            assert!(Arc::ptr_eq(&first, &of(ONE, 1, resolved.clone())));
+            let others = of(OTHER, 1, resolved.clone());
+            assert!(!Arc::ptr_eq(&first, &others), "retired one by one");
+            assert!(!Arc::ptr_eq(&first, &of(ONE, 1, pinned(2))));
+            let again = of(ONE, 1, resolved.clone());
+            let back = Arc::ptr_eq(&first, &again);
+            assert!(!back, "what was withdrawn does not come back");
+            assert!(!Arc::ptr_eq(&again, &of(ONE, 2, resolved)));
+        }
     }
 }

@@ -22,10 +22,14 @@ use hookseal_domain::transport::rotation::{Stage, StageTimes};
 use hookseal_engine::ProbeError;
 use hookseal_pki::certificate::{Certificate, SpkiSha256};
 use hookseal_store::inspect::DeliveryStatus;
+use hookseal_store::reference::AppRef;
 use hookseal_store::transport::EndpointHandshakes;
 use hookseal_testkit::fake_endpoint::FakeEndpoint;
 use hookseal_testkit::test_ca::{Leaf, LeafSpec, Speaks, TestCa, Validity};
 use hookseal_testkit::wait::until;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::world::World;
 
@@ -449,4 +453,84 @@ async fn pins_that_need_attention_are_counted_until_they_do_not() {
     world.set_transport(endpoint, off).await;
     world.delivers().await;
     assert_eq!(warnings("no_backup"), Some(0.0), "nobody looks at them");
+}
+
+/// Stands before an endpoint, and lets nothing of a connection through until it is open.
+struct Gate {
+    url: String,
+    open: watch::Sender<bool>,
+    /// Connections so far.
+    came: watch::Receiver<u32>,
+}
+
+impl Gate {
+    async fn before(hook: &FakeEndpoint) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!(
+            "https://localhost:{}/hook",
+            listener.local_addr().unwrap().port()
+        );
+        let (behind, open) = (hook.address(), watch::Sender::new(false));
+        let (count, came) = watch::channel(0);
+        let opened = open.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut outer, _)) = listener.accept().await {
+                count.send_modify(|count| *count += 1);
+                let mut opened = opened.clone();
+                tokio::spawn(async move {
+                    opened.wait_for(|open| *open).await.unwrap();
+                    let mut inner = TcpStream::connect(behind).await.unwrap();
+                    copy_bidirectional(&mut outer, &mut inner).await
+                });
+            }
+        });
+        Self { url, open, came }
+    }
+}
+
+#[tokio::test]
+async fn a_change_overtakes_an_attempt_that_has_sent_nothing() {
+    let ca = TestCa::new("Root").unwrap();
+    let world = World::trusting(&ca, |config| config.in_flight_per_endpoint_max = 1).await;
+    let leaf = ca.issue(&LeafSpec::default()).unwrap();
+    let key = Certificate::parse(leaf.certificate())
+        .unwrap()
+        .spki_sha256();
+    let hook = FakeEndpoint::tls(&leaf, [200]).await.unwrap();
+    let mut gate = Gate::before(&hook).await;
+    let endpoint = world.endpoint(&gate.url).await;
+    let message = world.publish("{}").await;
+    gate.came.wait_for(|came| *came == 1).await.unwrap();
+
+    // From a policy that is special in nothing to pins, in the middle of the handshake.
+    let pin = |key| Pin {
+        key,
+        state: PinState::Active,
+        note: String::new(),
+        added_at: world.engine.now(),
+        first_seen_at: None,
+        last_seen_at: None,
+    };
+    let pins = vec![pin(key), pin(SpkiSha256::from_bytes([9; 32]))];
+    let pinned = EndpointTransport {
+        pins: PinSet::from_stored(pins),
+        ..own(TransportPolicy {
+            pinning: Some(Pinning::Enforce),
+            ..TransportPolicy::default()
+        })
+    };
+    world.set_transport(endpoint, pinned).await;
+    let app = AppRef::Id(world.app);
+    world.engine.routing(world.org, &app).await.unwrap();
+    gate.open.send_replace(true);
+    world.status_becomes(message, DELIVERED).await;
+
+    let received = hook.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].connection, 1, "the first one carried nothing");
+    let attempts = world.attempts(message, 1).await;
+    assert_eq!(attempts.len(), 1, "what sent nothing is no attempt");
+    let breaker = world.engine.breaker(endpoint).unwrap();
+    assert_eq!(breaker, BreakerState::default(), "nor a failure");
+    assert_eq!(*gate.came.borrow(), 2);
 }
