@@ -56,6 +56,7 @@ impl TransportBook {
         defaults: &TransportDefaults,
     ) -> Result<ResolvedTransport, UnusablePolicy> {
         let policy = self.layered(endpoint)?;
+        let says_how = says_how_tls_is_spoken(&policy);
         let trust = policy.trust.unwrap_or_default();
         let resolved = ResolvedTransport {
             tls_min_version: policy.tls_min_version.unwrap_or(defaults.tls_min_version),
@@ -74,7 +75,7 @@ impl TransportBook {
             return Err(UnusablePolicy::NoPins);
         }
         if url.scheme() == Scheme::Plain {
-            needs_no_tls(&resolved, policy.plain_http)?;
+            needs_no_tls(&resolved, policy.plain_http, says_how)?;
         }
         Ok(resolved)
     }
@@ -141,11 +142,27 @@ fn proxy(
     })
 }
 
-/// Whatever only TLS can give makes `http://` unusable.
+/// What a policy says of the way in which TLS is spoken.
+fn says_how_tls_is_spoken(policy: &TransportPolicy) -> Option<&'static str> {
+    let said = [
+        (policy.tls_min_version.is_some(), "a TLS version"),
+        (policy.key_exchange_groups.is_some(), "a key exchange"),
+        (policy.server_name.is_some(), "the name of a TLS server"),
+    ];
+    let mut said = said.into_iter();
+    said.find(|(said, _)| *said).map(|(_, what)| what)
+}
+
+/// Whatever only TLS can give makes `http://` unusable. Where a policy says in so many words that
+/// `http://` may be used, the way in which TLS is spoken concerns `https://` only.
 fn needs_no_tls(
     resolved: &ResolvedTransport,
     plain_http: Option<PlainHttpUse>,
+    says_how: Option<&'static str>,
 ) -> Result<(), UnusablePolicy> {
+    if let (None, Some(what)) = (plain_http, says_how) {
+        return Err(UnusablePolicy::PlainHttp { what });
+    }
     let demands = [
         (
             plain_http == Some(PlainHttpUse::Never),
@@ -168,6 +185,7 @@ fn needs_no_tls(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::policy::TlsVersion;
 
     fn name(text: &str) -> Name {
         Name::parse(text).unwrap()
@@ -248,6 +266,18 @@ mod tests {
             https,
             UnusablePolicy::NoPins,
         );
+        let what = "a TLS version";
+        let version = TransportPolicy {
+            tls_min_version: Some(TlsVersion::Tls13),
+            ..none()
+        };
+        let http = "http://example.com";
+        check(version.clone(), http, UnusablePolicy::PlainHttp { what });
+        let in_so_many_words = TransportPolicy {
+            plain_http: Some(PlainHttpUse::AsOperator),
+            ..version
+        };
+        assert!(resolve(&book, in_so_many_words, http).is_ok());
         let what = "TLS (plainHttp: never)";
         check(
             TransportPolicy {

@@ -87,7 +87,7 @@ pub enum Force {
 /// What a set that is in use deserves to be told.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum PinWarning {
-    /// Only one pin is left.
+    /// Only one pin is left, or all of them are of keys that the server shows now.
     NoBackup,
     /// The live key matches a staged pin only: make it active.
     LiveKeyIsStaged,
@@ -238,7 +238,9 @@ impl PinSet {
     /// What there is to tell, given the path that was verified last.
     pub fn warnings(&self, live: &[SpkiSha256]) -> Vec<PinWarning> {
         let mut warnings = Vec::new();
-        if self.0.len() == 1 {
+        // A backup is the pin of a key that the server does not show now.
+        let all_live = !live.is_empty() && self.keys().all(|key| live.contains(&key));
+        if self.0.len() == 1 || (all_live && !self.0.is_empty()) {
             warnings.push(PinWarning::NoBackup);
         }
         if self.0.is_empty() || live.is_empty() {
@@ -316,8 +318,8 @@ impl PinWarning {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::NoBackup => {
-                "Only one pin is left: add the pin of a key that is kept in reserve, so that a \
-                 lost key does not stop all deliveries."
+                "There is no pin of a key that is kept in reserve: add one, so that a lost key \
+                 does not stop all deliveries."
             }
             Self::LiveKeyIsStaged => {
                 "The receiver shows a key whose pin is not the active one: it has changed over. \
