@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use hookseal_testkit::test_ca::TestCa;
+
 use crate::api::shop::{Shop, id};
 
 /// Walks a list of `all`, in its order, by pages of two: to its end and back.
@@ -99,6 +101,30 @@ async fn lists_are_walked_both_ways() {
     let held = format!("/app/a0/endpoint/{}/msg", endpoints[0]);
     walk(&shop, &held, "id", &newest_first).await;
     walk(&shop, &format!("{held}?status=1"), "id", &newest_first).await;
+}
+
+#[tokio::test]
+async fn lists_of_names_are_walked_both_ways() {
+    let shop = Shop::open().await;
+    let root = TestCa::new("Root").unwrap().root_pem();
+    let pem = serde_json::json!({"pem": root}).to_string();
+    let mut names = Vec::new();
+    for n in 0..5 {
+        let name = format!("name.{n}");
+        let of = |kind: &str| format!("/transport/{kind}/{name}");
+        shop.ask("PUT", &of("policy"), "{}").await.expect(201);
+        let anchors = of("trust-anchors");
+        shop.ask("PUT", &anchors, pem.clone()).await.expect(201);
+        let requests = of("client-identity") + "/requests";
+        shop.make(&requests, r#"{"commonName": "us"}"#).await;
+        names.push(name);
+    }
+    for kind in ["policy", "trust-anchors", "client-identity"] {
+        let path = format!("/transport/{kind}");
+        walk(&shop, &path, "name", &names).await;
+        let descending = format!("{path}?order=descending");
+        walk(&shop, &descending, "name", &reversed(&names)).await;
+    }
 }
 
 #[tokio::test]
