@@ -17,6 +17,7 @@ mod endpoints;
 mod event_types;
 mod failure;
 mod fatal;
+mod few_pins;
 mod handshake_users;
 mod handshakes;
 mod idempotency;

@@ -12,7 +12,7 @@ use hookseal_domain::transport::book::TransportBook;
 use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_domain::transport::identity::ClientIdentity;
 use hookseal_domain::transport::name::Name;
-use hookseal_domain::transport::policy::{EndpointTransport, TransportPolicy};
+use hookseal_domain::transport::policy::{EndpointTransport, Pinning, TransportPolicy};
 use hookseal_pki::certificate::SpkiSha256;
 
 use crate::config::Created;
@@ -102,6 +102,14 @@ pub trait TransportStore: Send + Sync {
         endpoint: EndpointId,
     ) -> Result<Option<AppId>, StoreError>;
 
+    /// What an organisation's endpoints that have fewer pins than this say of pinning, and how many
+    /// say so. Reads what every endpoint of the organisation says: for a change that is rare.
+    async fn endpoints_with_fewer_pins(
+        &self,
+        org: OrgId,
+        than: usize,
+    ) -> Result<Vec<FewPins>, StoreError>;
+
     // --- seen ---
 
     /// Keeps what was seen, the newest of each endpoint, and moves its pins and the certificates of
@@ -118,7 +126,8 @@ pub trait TransportStore: Send + Sync {
     /// How many endpoints' last good chains ended in this root.
     async fn anchor_users(&self, org: OrgId, anchor: SpkiSha256) -> Result<u64, StoreError>;
 
-    /// Endpoints whose receivers accepted a certificate of this identity last, by id.
+    /// Endpoints whose receivers accepted a certificate of this identity last and that present it
+    /// still, by id: one that another identity is named for now needs none of its certificates.
     async fn identity_users(
         &self,
         org: OrgId,
@@ -132,6 +141,17 @@ pub trait TransportStore: Send + Sync {
         org: OrgId,
         identity: &Name,
     ) -> Result<BTreeMap<u32, u64>, StoreError>;
+}
+
+/// Endpoints that have few pins and say the same of pinning.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FewPins {
+    /// The named policy under their own.
+    pub policy: Option<Name>,
+    /// What they say themselves.
+    pub pinning: Option<Pinning>,
+    /// How many there are.
+    pub endpoints: u64,
 }
 
 /// A handshake with an endpoint's receiver.

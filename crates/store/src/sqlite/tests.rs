@@ -23,9 +23,9 @@ use crate::sqlite::queue::Job;
 use crate::sqlite::reader::Readers;
 use crate::sqlite::{
     SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries,
-    endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_types, handshake_users,
-    handshakes, idempotency, keyring, messages, migrate, record, retention, signing_keys,
-    transport_book, transport_items,
+    endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_types, few_pins,
+    handshake_users, handshakes, idempotency, keyring, messages, migrate, record, retention,
+    signing_keys, transport_book, transport_items,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -37,7 +37,7 @@ fn schema() -> Connection {
 }
 
 fn statements() -> Vec<&'static str> {
-    let all: [&[&str]; 20] = [
+    let all: [&[&str]; 21] = [
         &applications::STATEMENTS,
         &attempts::STATEMENTS,
         &backlog::STATEMENTS,
@@ -48,6 +48,7 @@ fn statements() -> Vec<&'static str> {
         &endpoint_transports::STATEMENTS,
         &endpoints::STATEMENTS,
         &event_types::STATEMENTS,
+        &few_pins::STATEMENTS,
         &idempotency::STATEMENTS,
         &handshake_users::STATEMENTS,
         &handshakes::STATEMENTS,
@@ -126,13 +127,12 @@ fn what_depends_on_a_root_or_a_certificate_is_found_by_index() {
         "SEARCH endpoint_handshake USING COVERING INDEX endpoint_handshake_anchor \
          (org=? AND anchor=?)"
     );
-    let page = "SEARCH endpoint_handshake USING INDEX endpoint_handshake_identity \
+    let page = "SEARCH h USING INDEX endpoint_handshake_identity \
         (org=? AND identity=? AND ep>? AND ep<?)";
     assert_eq!([up, down].map(first), [page, page]);
     assert_eq!(
         first(numbers),
-        "SEARCH endpoint_handshake USING COVERING INDEX endpoint_handshake_identity \
-         (org=? AND identity=?)"
+        "SEARCH h USING INDEX endpoint_handshake_identity (org=? AND identity=?)"
     );
     let naming = transport_items::STATEMENTS.map(|sql| plan(&connection, sql).join("\n"));
     for index in ["policy", "anchors", "identity"] {

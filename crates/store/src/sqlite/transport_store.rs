@@ -19,9 +19,10 @@ use crate::error::{ChangeError, StoreError};
 use crate::page::{Page, PageRequest};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::{
-    endpoint_transports, endpoints, handshake_users, handshakes, transport_book, transport_items,
+    endpoint_transports, endpoints, few_pins, handshake_users, handshakes, transport_book,
+    transport_items,
 };
-use crate::transport::{EndpointHandshakes, IdentityUser, SeenHandshake, TransportStore};
+use crate::transport::{EndpointHandshakes, FewPins, IdentityUser, SeenHandshake, TransportStore};
 
 #[async_trait]
 impl TransportStore for SqliteStore {
@@ -98,6 +99,14 @@ impl TransportStore for SqliteStore {
         endpoint: EndpointId,
     ) -> Result<Option<AppId>, StoreError> {
         endpoints::application_of(self, org, endpoint).await
+    }
+
+    async fn endpoints_with_fewer_pins(
+        &self,
+        org: OrgId,
+        than: usize,
+    ) -> Result<Vec<FewPins>, StoreError> {
+        few_pins::of_organisation(self, org, than).await
     }
 
     // --- seen ---

@@ -30,6 +30,7 @@ macro_rules! conformance {
                 forgets_unfinished_deliveries,
                 late_results_leave_nothing;
             transport: keeps_policies, bounds_policies, keeps_anchor_sets, keeps_identities,
+                counts_endpoints_with_few_pins,
                 keeps_organisations_apart, keeps_what_is_named, an_endpoint_says_its_own,
                 refuses_what_is_stale, forgets_with_the_endpoint, finds_endpoints;
             handshakes: keeps_the_newest, keeps_many_at_once, ignores_what_is_gone,

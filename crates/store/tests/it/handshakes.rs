@@ -13,7 +13,9 @@ use hookseal_domain::transport::handshake::{
 };
 use hookseal_domain::transport::identity::IdentityCertificate;
 use hookseal_domain::transport::pin::{PinSet, PinState};
-use hookseal_domain::transport::policy::EndpointTransport;
+use hookseal_domain::transport::policy::{
+    Choice, DEFAULT_POLICY, EndpointTransport, TransportPolicy,
+};
 use hookseal_domain::transport::rotation::Stage;
 use hookseal_store::Store;
 use hookseal_store::error::ChangeError;
@@ -362,6 +364,11 @@ pub(crate) async fn knows_users_of_identities(store: &dyn Store) {
     let fourth = new.id;
     store.create_endpoint(new, None).await.unwrap();
     let at = |secs| scene.now().plus(SECOND * secs);
+    let presents = |called: &str| TransportPolicy {
+        client_identity: Some(Choice::Named(name(called))),
+        ..TransportPolicy::default()
+    };
+    scene.put_policy(DEFAULT_POLICY, presents("us")).await;
     let standing = async |org| {
         let standing = store.identity_standing(org, &name("us")).await.unwrap();
         standing.into_iter().collect::<Vec<_>>()
@@ -421,5 +428,29 @@ pub(crate) async fn knows_users_of_identities(store: &dyn Store) {
     scene.see(all[1], accepted(at(4), "them", 1, 20)).await;
     scene.see(all[2], accepted(at(0), "them", 1, 20)).await;
     assert_eq!(scene.users("us").await, numbers[2..]);
+    assert_eq!(scene.users("them").await, [], "it presents us");
+
+    // One that is to present another is not waited for, wherever that is said.
+    let say = async |endpoint: EndpointId, policy: Option<&str>, own: TransportPolicy| {
+        let says = EndpointTransport {
+            policy: policy.map(name),
+            own,
+            ..EndpointTransport::default()
+        };
+        scene.set_transport(endpoint, says).await;
+    };
+    say(all[1], None, presents("them")).await;
+    assert_eq!(scene.users("them").await, [(all[1], 1)]);
+    say(all[2], Some("strict"), TransportPolicy::default()).await;
+    scene.put_policy("strict", TransportPolicy::default()).await;
+    assert_eq!(scene.users("us").await, numbers[2..]);
+    scene.put_policy("strict", presents("them")).await;
+    assert_eq!(scene.users("us").await, numbers[3..]);
+    assert_eq!(standing(org()).await, [(0, 1)]);
+    say(all[2], Some("strict"), presents("us")).await;
+    assert_eq!(scene.users("us").await, numbers[2..]);
+    scene.put_policy(DEFAULT_POLICY, presents("them")).await;
+    assert_eq!(scene.users("us").await, [(all[2], 2)]);
+    assert_eq!(standing(org()).await, [(2, 1)]);
     assert_eq!(scene.users("them").await, [(all[1], 1)]);
 }

@@ -22,7 +22,7 @@ use hookseal_store::config::Created;
 use hookseal_store::error::ChangeError;
 use hookseal_store::transport::POLICIES_MAX;
 
-use crate::scene::{START, Scene, org, other_org};
+use crate::scene::{START, Scene, endpoint_spec, org, other_org};
 
 /// The bytes of every private key here.
 pub(crate) const KEY: &[u8] = b"hush-the-private-key";
@@ -324,11 +324,13 @@ pub(crate) async fn keeps_what_is_named(store: &dyn Store) {
     let delete_policy = async |called| store.delete_transport_policy(org(), &name(called)).await;
     let delete_anchors = async || store.delete_trust_anchor_set(org(), &name("theirs")).await;
     let delete_identity = async || store.delete_client_identity(org(), &name("us")).await;
+    let theirs = name("theirs");
+    let naming = async |org| store.naming_trust_anchor_set(org, &theirs).await.unwrap();
+    assert_eq!((naming(org()).await, naming(other_org()).await), (2, 0));
     is(delete_policy("strict").await, &ChangeError::InUse { by: 1 });
     delete_policy("lax").await.unwrap();
     is(delete_anchors().await, &ChangeError::InUse { by: 2 });
     is(delete_identity().await, &ChangeError::InUse { by: 2 });
-    let theirs = name("theirs");
     let elsewhere = store.delete_trust_anchor_set(other_org(), &theirs);
     is(elsewhere.await, &ChangeError::NotFound);
 
@@ -490,4 +492,50 @@ pub(crate) async fn finds_endpoints(store: &dyn Store) {
     assert_eq!(find(org(), endpoint).await, None);
     store.delete_application(elsewhere, now).await.unwrap();
     assert_eq!(find(org(), other).await, None);
+}
+
+pub(crate) async fn counts_endpoints_with_few_pins(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let few = async |org| {
+        let few = store.endpoints_with_fewer_pins(org, 2).await.unwrap();
+        let few = few.into_iter();
+        let mut few: Vec<_> = few
+            .map(|one| {
+                let policy = one.policy.map(|name| name.to_string());
+                let pinning = one.pinning.map(Pinning::as_str);
+                (policy, pinning, one.endpoints)
+            })
+            .collect();
+        few.sort();
+        few
+    };
+    assert_eq!(few(org()).await, []);
+    let mut endpoints = Vec::new();
+    for _ in 0..5 {
+        endpoints.push(scene.endpoint().await);
+    }
+    let elsewhere = scene.application(org(), None).await;
+    let new = scene.new_endpoint(elsewhere, endpoint_spec(None));
+    store.create_endpoint(new, None).await.unwrap();
+    assert_eq!(few(org()).await, [(None, None, 6)]);
+    assert_eq!(few(other_org()).await, []);
+
+    let pins = |count: u8| (0..count).map(|byte| pin(byte, PinState::Staged)).collect();
+    for (endpoint, count) in endpoints.iter().zip([0, 1, 2]) {
+        scene.set_transport(*endpoint, transport(pins(count))).await;
+    }
+    let only_pins = EndpointTransport {
+        pins: PinSet::from_stored(pins(2)),
+        ..EndpointTransport::default()
+    };
+    scene.set_transport(endpoints[3], only_pins).await;
+    let strict = (Some("strict".to_owned()), Some("enforce"), 2);
+    assert_eq!(few(org()).await, [(None, None, 2), strict]);
+    let now = scene.now();
+    for endpoint in [endpoints[0], endpoints[4]] {
+        let deleted = store.delete_endpoint(scene.app, endpoint, now).await;
+        deleted.unwrap();
+    }
+    let strict = (Some("strict".to_owned()), Some("enforce"), 1);
+    assert_eq!(few(org()).await, [(None, None, 1), strict]);
 }

@@ -15,6 +15,13 @@ use crate::api::transport::{client, upload};
 const CERTIFICATES: &str = "/transport/client-identity/us/certificates";
 const ROTATION: &str = "/transport/client-identity/us/rotation";
 
+/// Makes every endpoint present the identity.
+async fn present(shop: &Shop) {
+    let presents = json!({"clientIdentity": "us"});
+    shop.tell("PUT", "/transport/policy/default", &presents, 201)
+        .await;
+}
+
 /// A good handshake in which this certificate of ours was accepted.
 fn accepted(certificate: &Value) -> HandshakeReport {
     let digits = certificate["sha256"].as_str().unwrap();
@@ -51,6 +58,7 @@ async fn step_by_step() {
     let old = shop
         .tell("POST", CERTIFICATES, &upload(&client(&ca, "us")), 201)
         .await;
+    present(&shop).await;
     shop.saw(&app, &one, &accepted(&old)).await;
     shop.saw(&app, &two, &accepted(&old)).await;
     let new = shop
@@ -96,6 +104,23 @@ async fn step_by_step() {
         .refuses("POST", &retire, &json!({}), "would_interrupt")
         .await;
     assert!(why.contains("1 endpoints"), "{why}");
+    // One that is to present another identity is not waited for.
+    let elsewhere = format!("/app/{app}/endpoint/{two}/transport");
+    let change = async |own: Value| {
+        let changes = json!({"own": {"clientIdentity": own}});
+        shop.tell("PATCH", &elsewhere, &changes, 200).await;
+    };
+    shop.tell(
+        "POST",
+        "/transport/client-identity/them/certificates",
+        &upload(&client(&ca, "them")),
+        201,
+    )
+    .await;
+    change(json!("them")).await;
+    let stands = shop.get(ROTATION).await;
+    assert_eq!(stands["certificates"][0]["endpoints"], 0);
+    change(Value::Null).await;
     shop.saw(&app, &two, &accepted(&new)).await;
     let retired = shop.tell("POST", &retire, &json!({}), 200).await;
     assert_eq!(retired["stage"], "retired");
@@ -128,6 +153,7 @@ async fn pages_of_endpoints() {
     let made = shop
         .tell("POST", CERTIFICATES, &upload(&client(&ca, "us")), 201)
         .await;
+    present(&shop).await;
     let app = shop.app("a").await;
     for _ in 0..3 {
         let endpoint = shop.endpoint(&app, "https://example.com").await;
