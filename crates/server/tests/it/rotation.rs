@@ -1,5 +1,6 @@
 //! Certificates and keys of both sides are replaced while deliveries flow: nothing fails, nothing is
 //! started again.
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::support::load::Load;
 use crate::support::world;
 
 /// Endpoints of the application; each gets every message.
-const ENDPOINTS: usize = 10;
+const ENDPOINTS: u16 = 10;
 /// Clients that publish without pause.
 const CLIENTS: usize = 2;
 /// How long one step of a rotation may take; the machine may be busy.
@@ -62,7 +63,7 @@ async fn both_sides_rotate_under_load_without_a_failed_delivery() -> anyhow::Res
     scene.replace_root(&next).await?;
     scene.delivers_more("the new root", 200).await?;
 
-    let rate = scene.arrivals.total() as f64 / began.elapsed().as_secs_f64();
+    let rate = f64::from(u32::try_from(scene.arrivals.total())?) / began.elapsed().as_secs_f64();
     let published = load.stop().await?;
     scene.everything_arrived_at_once(published.len()).await?;
     println!(
@@ -111,7 +112,7 @@ impl Scene {
         Ok(scene)
     }
 
-    async fn make_endpoint(&mut self, number: usize, pins: &[&str]) -> anyhow::Result<()> {
+    async fn make_endpoint(&mut self, number: u16, pins: &[&str]) -> anyhow::Result<()> {
         let url = format!("{}{number}", self.receiver.url());
         let path = self.world.path("/endpoint");
         let made = self
@@ -148,7 +149,7 @@ impl Scene {
                 let one = all.find(|one| one["number"] == number).unwrap();
                 one["endpoints"].as_u64().unwrap()
             };
-            Ok(endpoints(1) == 0 && endpoints(new) == ENDPOINTS as u64)
+            Ok(endpoints(1) == 0 && endpoints(new) == u64::from(ENDPOINTS))
         })
         .await?;
         self.call(Method::POST, &step("retire", 1), &json!({}))
@@ -241,7 +242,7 @@ impl Scene {
 
     async fn everything_arrived_at_once(&self, published: usize) -> anyhow::Result<()> {
         self.until("everything arrives", async || {
-            Ok(self.arrivals.0.lock().len() >= published * ENDPOINTS)
+            Ok(self.arrivals.0.lock().len() >= published * usize::from(ENDPOINTS))
         })
         .await?;
         for endpoint in &self.endpoints {

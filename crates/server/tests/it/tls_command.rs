@@ -1,5 +1,6 @@
 //! `hookseal tls` against a running server, as an engineer uses it who has to find out why nothing
 //! arrives.
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::path::Path;
 use std::process::{Command, Output};
