@@ -123,6 +123,9 @@ pub trait TransportStore: Send + Sync {
         endpoint: EndpointId,
     ) -> Result<EndpointHandshakes, StoreError>;
 
+    /// How many policies and endpoints name a trust anchor set.
+    async fn naming_trust_anchor_set(&self, org: OrgId, name: &Name) -> Result<u64, StoreError>;
+
     /// How many endpoints' last good chains ended in this root.
     async fn anchor_users(&self, org: OrgId, anchor: SpkiSha256) -> Result<u64, StoreError>;
 

@@ -1,7 +1,7 @@
 //! What an organisation has of transport security, each by its kind and name. Must never delete
 //! what something names, nor give a version twice.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::secret::Secret;
@@ -224,7 +224,7 @@ pub(super) async fn delete(
         if version_of(batch, org, kind, &name)?.is_none() {
             return Ok(Err(ChangeError::NotFound));
         }
-        let by = naming(batch, org, kind, &name)?;
+        let by = naming(batch.connection, org, kind, &name)?;
         if by > 0 {
             return Ok(Err(ChangeError::InUse { by }));
         }
@@ -233,6 +233,20 @@ pub(super) async fn delete(
         Ok(Ok(()))
     };
     store.writer.change(delete).await
+}
+
+/// How many policies and endpoints name a trust anchor set.
+pub(super) async fn naming_anchor_set(
+    store: &SqliteStore,
+    org: OrgId,
+    name: &Name,
+) -> Result<u64, StoreError> {
+    let name = name.clone();
+    let naming = move |connection: &Connection| {
+        let kind = ItemKind::AnchorSet;
+        Ok(naming(connection, org, kind, &name)?)
+    };
+    store.readers.ask(naming).await
 }
 
 /// Forgets what was made for endpoints that are deleted, which has their ids as names: of one
@@ -263,7 +277,7 @@ pub(super) fn forget_of_endpoints(
         };
         let key = [Slice::of(app).as_i64(), app.raw(), id.raw()];
         let ours = batch.first(IS_ENDPOINT, key, |_| Ok(()))?.is_some();
-        if ours && naming(batch, org, kind, &name)? == 0 {
+        if ours && naming(batch.connection, org, kind, &name)? == 0 {
             forget(batch, org, kind, &name)?;
             forgotten = true;
         }
@@ -299,17 +313,18 @@ fn version_of(
 }
 
 /// How many endpoints and policies name it.
-fn naming(batch: &Batch<'_>, org: OrgId, kind: ItemKind, name: &Name) -> rusqlite::Result<u64> {
+fn naming(
+    connection: &Connection,
+    org: OrgId,
+    kind: ItemKind,
+    name: &Name,
+) -> rusqlite::Result<u64> {
     let sql = match kind {
         ItemKind::Policy => NAMING_POLICY,
         ItemKind::AnchorSet => NAMING_ANCHORS,
         ItemKind::ClientIdentity => NAMING_IDENTITY,
     };
-    count(
-        batch.connection,
-        sql,
-        params![org.as_bytes(), name.as_str()],
-    )
+    count(connection, sql, params![org.as_bytes(), name.as_str()])
 }
 
 /// Raises the version of an organisation's book.

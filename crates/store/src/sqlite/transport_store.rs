@@ -123,6 +123,10 @@ impl TransportStore for SqliteStore {
         handshakes::one(self, app, endpoint).await
     }
 
+    async fn naming_trust_anchor_set(&self, org: OrgId, name: &Name) -> Result<u64, StoreError> {
+        transport_items::naming_anchor_set(self, org, name).await
+    }
+
     async fn anchor_users(&self, org: OrgId, anchor: SpkiSha256) -> Result<u64, StoreError> {
         handshake_users::of_anchor(self, org, anchor).await
     }
