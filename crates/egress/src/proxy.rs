@@ -69,7 +69,7 @@ pub(crate) enum ProxyError {
         target: SocketAddr,
         refusal: Refusal,
     },
-    /// The proxy does as it is told, but the receiver can't be reached from it.
+    /// The proxy does as it is told, but has no connection to the receiver now.
     #[error("the proxy {proxy} has no connection to {target}: {answer}")]
     NoConnection {
         proxy: Name,
@@ -114,7 +114,7 @@ pub(crate) enum Refusal {
     Status(u16),
 }
 
-/// What a proxy says of a receiver that it can't connect to.
+/// What a proxy says when it has no connection to a receiver now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Answer {
     #[error("it answered with HTTP status {0}")]

@@ -77,6 +77,7 @@ pub(crate) fn of_alert(alert: AlertDescription) -> TlsFailure {
         A::UnrecognisedName => TlsFailure::UnrecognizedName,
         A::ProtocolVersion => TlsFailure::VersionTooLow,
         A::InsufficientSecurity => TlsFailure::NothingInCommon,
+        A::InternalError | A::UserCanceled => TlsFailure::PeerTrouble,
         _ => TlsFailure::OtherAlert,
     }
 }
@@ -135,6 +136,8 @@ pub(crate) fn alert_name(alert: AlertDescription) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hookseal_domain::delivery::outcome::Again;
+
     use super::*;
 
     #[test]
@@ -148,6 +151,13 @@ mod tests {
         check(AlertDescription::BadRecordMac, "bad_record_mac");
         check(AlertDescription::UnrecognisedName, "unrecognized_name");
         check(AlertDescription::Unknown(77), "number 77");
+    }
+
+    #[test]
+    fn alerts_that_say_nothing_of_us() {
+        let again = |number| of_alert(AlertDescription::from(number)).again();
+        assert_eq!([80, 90].map(again), [Again::Soon; 2]);
+        assert_eq!([10, 47, 77, 120].map(again), [Again::Later; 4]);
     }
 
     /// Where a failure has an alert's name, it is that alert's.

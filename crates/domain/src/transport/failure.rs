@@ -104,17 +104,21 @@ failures! {
     /// Revoked by its CA.
     PeerRevoked = "peer_revoked", Receiver, Later,
         "The receiver has to install a certificate that was not revoked.";
-    /// Revocation is to be known for certain and is not.
-    RevocationUnknown = "revocation_unknown", Receiver, Later,
-        "Find out why neither revocation list nor OCSP answer can be had, or set revocation to \
-         soft.";
-    /// The certificate demands a stapled OCSP answer and none came.
-    StapleMissing = "staple_missing", Receiver, Later,
-        "The receiver has to switch OCSP stapling on: its certificate demands it (RFC 7633).";
-    /// The stapled OCSP answer proves nothing.
-    StapleInvalid = "staple_invalid", Receiver, Later,
-        "The receiver staples an OCSP answer that is stale or not of its CA; it has to fetch a new \
-         one.";
+    /// Revocation is to be known for certain and is not, now: a list or responder that can't be
+    /// reached may be back soon.
+    RevocationUnknown = "revocation_unknown", Receiver, Soon,
+        "If this repeats, find out why neither revocation list nor OCSP answer can be had, or set \
+         revocation to soft.";
+    /// The certificate demands a stapled OCSP answer and none came. Servers that fetch it only
+    /// when they need it (nginx) have none at first.
+    StapleMissing = "staple_missing", Receiver, Soon,
+        "If this repeats, the receiver has to switch OCSP stapling on: its certificate demands it \
+         (RFC 7633). Some servers have nothing to staple just after a restart.";
+    /// The stapled OCSP answer proves nothing: a server may still staple its last one while it
+    /// fetches the next.
+    StapleInvalid = "staple_invalid", Receiver, Soon,
+        "If this repeats, the receiver has to fetch a new OCSP answer: the one that it staples is \
+         stale or not of its CA.";
     /// No pinned key in the verified path.
     PinMismatch = "pin_mismatch", Receiver, Later,
         "Ask the receiver whether it changed its key. If it did, add the new key's pin; if it did \
@@ -167,6 +171,11 @@ failures! {
     /// Alert: the name in SNI is unknown to the receiver.
     UnrecognizedName = "unrecognized_name", Receiver, Later,
         "The receiver does not serve this host name; compare the URL or the policy's serverName.";
+    /// Alert: something went wrong within the receiver (internal_error), or it gave up for reasons
+    /// of its own (user_canceled). Neither says anything of us.
+    PeerTrouble = "peer_trouble", Receiver, Soon,
+        "If this repeats, look into the receiver's own log: some servers also say so where they \
+         have no certificate for the host name.";
     /// Another alert.
     OtherAlert = "other_alert", Receiver, Later,
         "The receiver ended the session; its own log says why.";
@@ -196,7 +205,7 @@ failures! {
     /// Our client certificate can't be presented: none is valid now, or its key can't be used.
     IdentityUnusable = "identity_unusable", Us, Later,
         "Install a client certificate that is valid now, with its key.";
-    /// The proxy refuses.
+    /// The proxy refuses by its rules, or does not accept us.
     ProxyRefused = "proxy_refused", Us, Later,
         "The operator's proxy refuses the connection; look into its rules and our credentials.";
     /// The proxy can't be reached or does not speak its protocol.
@@ -243,5 +252,27 @@ mod tests {
             assert!(one.advice().ends_with('.'));
         }
         assert_eq!(TlsFailure::parse("nothing"), None);
+    }
+
+    /// What may have mended itself by the next attempt never pauses an endpoint.
+    #[test]
+    fn what_passes_is_not_deterministic() {
+        for one in [
+            TlsFailure::RevocationUnknown,
+            TlsFailure::StapleMissing,
+            TlsFailure::StapleInvalid,
+            TlsFailure::PeerTrouble,
+            TlsFailure::ClosedWithoutAlert,
+            TlsFailure::ProxyUnreachable,
+        ] {
+            assert!(!one.is_deterministic(), "{}", one.as_str());
+        }
+        for one in [
+            TlsFailure::PeerRevoked,
+            TlsFailure::OtherAlert,
+            TlsFailure::ProxyRefused,
+        ] {
+            assert!(one.is_deterministic(), "{}", one.as_str());
+        }
     }
 }

@@ -22,18 +22,23 @@ pub(super) async fn ask(
 ) -> Result<(), Failure> {
     let request = request(target, credentials);
     stream.write_all(request.expose().as_bytes()).await?;
-    let status = read_head(stream).await?;
-    match status {
-        200..=299 => Ok(()),
-        407 => Err(Failure::Refusal(match credentials {
-            Some(_) => Refusal::Credentials,
-            None => Refusal::CredentialsWanted,
-        })),
-        403 => Err(Failure::Refusal(Refusal::Rules)),
-        // What proxies say when the receiver can't be reached; tinyproxy says 500.
-        500 | 502..=504 => Err(Failure::Answer(Answer::Status(status))),
-        status => Err(Failure::Refusal(Refusal::Status(status))),
-    }
+    verdict(read_head(stream).await?, credentials.is_some())
+}
+
+/// What a status means.
+fn verdict(status: u16, had_credentials: bool) -> Result<(), Failure> {
+    Err(match status {
+        200..=299 => return Ok(()),
+        407 if had_credentials => Failure::Refusal(Refusal::Credentials),
+        407 => Failure::Refusal(Refusal::CredentialsWanted),
+        403 => Failure::Refusal(Refusal::Rules),
+        // It will say the same again: no such method or version, or a login page (RFC 6585 §6).
+        501 | 505 | 511 => Failure::Refusal(Refusal::Status(status)),
+        // What proxies say when the receiver can't be reached (tinyproxy: 500), or when they or it
+        // are too slow or too busy.
+        408 | 429 | 500..=599 => Failure::Answer(Answer::Status(status)),
+        _ => Failure::Refusal(Refusal::Status(status)),
+    })
 }
 
 fn request(target: SocketAddr, credentials: Option<&ProxyCredentials>) -> Secret<String> {
@@ -132,6 +137,22 @@ mod tests {
         let request = request(target, Some(&credentials));
         let expect = "Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n";
         assert!(request.expose().ends_with(expect));
+    }
+
+    #[test]
+    fn verdicts() {
+        let is_transient = |status| match verdict(status, false) {
+            Err(Failure::Answer(Answer::Status(told))) => told == status,
+            Err(Failure::Refusal(_)) => false,
+            other => panic!("{status}: {other:?}"),
+        };
+        for status in [408, 429, 500, 502, 503, 504, 509, 521, 599] {
+            assert!(is_transient(status), "{status}");
+        }
+        for status in [301, 400, 403, 404, 405, 407, 501, 505, 511] {
+            assert!(!is_transient(status), "{status}");
+        }
+        assert!(verdict(204, false).is_ok());
     }
 
     #[test]

@@ -226,6 +226,10 @@ async fn what_http_proxies_answer() {
     )
     .await;
     check(b"HTTP/1.1 504 Gateway Timeout\r\n\r\n", None, "504").await;
+    check(b"HTTP/1.1 408 Late\r\n\r\n", None, "HTTP status 408").await;
+    check(b"HTTP/1.1 429 Busy\r\n\r\n", None, "HTTP status 429").await;
+    check(b"HTTP/1.1 521 Down\r\n\r\n", None, "HTTP status 521").await;
+    check(b"HTTP/1.1 501 What?\r\n\r\n", refused, "HTTP status 501").await;
     check(
         b"HTTP/1.1 200 OK\r\n\r\n\x16\x03",
         unusable,
