@@ -161,13 +161,18 @@ impl TrustAnchors {
         self.facts.iter().any(|facts| facts.public)
     }
 
-    /// Whether one of them belongs to this organisation, by its name.
-    pub(crate) fn has_organisation(&self, organisation: &str) -> bool {
-        self.anchors.iter().any(|anchor| {
-            subject(anchor)
-                .iter_organization()
-                .any(|name| name.as_str().is_ok_and(|name| name == organisation))
-        })
+    /// Whether one of them has this name.
+    pub(crate) fn has_name(&self, name: &X509Name<'_>) -> bool {
+        self.anchors
+            .iter()
+            .any(|anchor| subject(anchor).iter_rdn().eq(name.iter_rdn()))
+    }
+
+    /// Whether one of them has this key.
+    pub(crate) fn has_key(&self, key: SpkiSha256) -> bool {
+        self.facts
+            .iter()
+            .any(|facts| facts.on_path.spki_sha256() == key)
     }
 
     /// The root of this name whose key is too weak to sign anything, if there is one.

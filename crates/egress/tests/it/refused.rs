@@ -101,7 +101,7 @@ async fn a_certificate_that_proves_nothing() {
         ..spec()
     };
     let issue = |spec: LeafSpec| ca.issue(&spec).unwrap();
-    let table: [(_, Leaf, TlsFailure, &[&str]); 8] = [
+    let table: [(_, Leaf, TlsFailure, &[&str]); 9] = [
         (
             "expired",
             issue(valid(Validity::Past)),
@@ -131,6 +131,12 @@ async fn a_certificate_that_proves_nothing() {
             strange.issue(&spec()).unwrap(),
             TlsFailure::PeerUnknownIssuer,
             &["no trusted root", "CN=Stranger"],
+        ),
+        (
+            "unknown root, which issued the certificate itself",
+            other.issue(&spec()).unwrap(),
+            TlsFailure::PeerUnknownIssuer,
+            &["no trusted root", "CN=Stranger", "trust anchor set"],
         ),
         (
             "missing intermediate",
@@ -286,6 +292,26 @@ async fn a_weak_key_and_a_weak_signature() {
         let sender = Sender::new(&refused.policy, weak::THEN);
         refused.check_with(&sender).await;
     }
+}
+
+/// OpenSSL makes a self-signed certificate a CA's, which a server's must not be.
+#[tokio::test]
+async fn a_self_signed_certificate_of_openssl() {
+    if !openssl_is_there() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    weak::self_signed(folder.path());
+    let own = ["-cert", "own.pem", "-key", "own.key"];
+    let refused = Refused {
+        what: "self-signed, as OpenSSL makes it",
+        server: Counting::openssl(folder, &own).await,
+        policy: policy(&[&TestCa::new("Root").unwrap()]),
+        expect: TlsFailure::PeerSelfSigned,
+        words: &["self-signed (CN=hooks.test)"],
+    };
+    let sender = Sender::new(&refused.policy, weak::THEN);
+    refused.check_with(&sender).await;
 }
 
 async fn showing(leaf: &Leaf) -> Counting {

@@ -75,21 +75,23 @@ pub enum VerifyError {
     },
     /// Issued by itself.
     #[error(
-        "the server's certificate is self-signed ({subject}); the CA of a private certificate can \
-         be trusted with a trust anchor set, or by an operator with egress.extra_roots"
+        "the server's certificate is self-signed ({subject}); it needs one that a CA issued to it, \
+         and a private CA can be trusted with a trust anchor set, or by an operator with \
+         egress.extra_roots"
     )]
     SelfSigned {
         /// Whom it was issued to, and by.
         subject: String,
     },
-    /// No way to a root, because a certificate between was not sent.
+    /// No way to a root, and what was sent tells that a certificate between was not.
     #[error("{0}")]
     IntermediateMissing(Box<MissingIssuer>),
-    /// No way to a root.
+    /// No way to a root: whether trust is missing or a certificate can't be told.
     #[error(
-        "the server's certificate chain leads to no trusted root: it ends at {issuer}, whose \
-         certificate is not trusted here; add that root to the trust anchors if it is meant to be, \
-         or let the server send the intermediate certificates that lead to a trusted one"
+        "the server's certificate chain leads to no trusted root: whoever issued its last \
+         certificate is not trusted here (issuer: {issuer}); either that is a private CA, which \
+         has to be trusted with a trust anchor set, or by an operator with egress.extra_roots, or \
+         it is an intermediate CA, whose certificate the server has to send too"
     )]
     UnknownIssuer {
         /// Who issued the last certificate, as far as the chain goes.
@@ -111,7 +113,7 @@ pub enum VerifyError {
          serverAuth (RFC 5280 §4.2.1.12); its CA has to issue it anew"
     )]
     WrongPurpose,
-    /// A CA's own certificate used for a server.
+    /// A CA's own certificate used for a server: another CA's, or one that is trusted itself.
     #[error(
         "the server shows the certificate of a CA ({subject}) as its own; it needs one that was \
          issued to it"

@@ -3,6 +3,7 @@
 //! **Invariant:** decides nothing: the chain was refused already, and stays so.
 
 use rustls_pki_types::ServerName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::X509Certificate;
 
 use super::error::{MissingIssuer, Seconds, Sent, VerifyError, Which};
@@ -39,6 +40,11 @@ pub(super) fn explain(
         },
         E::UnknownIssuer => no_way_to_a_root(observed, anchors),
         E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => VerifyError::WrongPurpose,
+        // Tools make a self-signed certificate a CA's unless told otherwise. Where its key is that
+        // of a root, it is not trust that is missing.
+        E::CaUsedAsEndEntity if leaf.is_self_issued() && !anchors.has_key(leaf.spki_sha256()) => {
+            VerifyError::SelfSigned { subject: subject() }
+        }
         E::CaUsedAsEndEntity => VerifyError::CaAsServer { subject: subject() },
         E::EndEntityUsedAsCa => VerifyError::IssuerNotCa,
         E::PathLenConstraintViolated => VerifyError::PathTooLong,
@@ -70,10 +76,10 @@ fn no_way_to_a_root(observed: &ObservedChain<'_>, anchors: &TrustAnchors) -> Ver
         let subject = facts.subject().to_owned();
         return VerifyError::SelfSigned { subject };
     }
-    let unlinked = observed.intermediates().len() >= chain.len();
-    let public_looking = !facts.ca_issuers_urls().is_empty();
-    let missing = chain.len() == 1 || unlinked || public_looking || known_family(last, anchors);
-    if facts.is_self_issued() || !missing {
+    // Without a sign of a certificate between, the root itself may have issued the last one, as
+    // those of most private CAs do: then nothing is missing but trust.
+    let has_issuers_url = !facts.ca_issuers_urls().is_empty();
+    if facts.is_self_issued() || !(has_issuers_url || is_below_root_of(anchors, last)) {
         let issuer = facts.issuer().to_owned();
         return VerifyError::UnknownIssuer { issuer };
     }
@@ -90,14 +96,17 @@ fn no_way_to_a_root(observed: &ObservedChain<'_>, anchors: &TrustAnchors) -> Ver
     }))
 }
 
-/// Whether a trusted root belongs to the organisation that issued this: then what is missing is
-/// more likely an intermediate certificate than trust.
-fn known_family(last: &X509Certificate<'_>, anchors: &TrustAnchors) -> bool {
-    let organisation = last.issuer().iter_organization().next();
-    organisation.is_some_and(|name| {
-        name.as_str()
-            .is_ok_and(|name| !name.is_empty() && anchors.has_organisation(name))
-    })
+/// Whether `last` says that one of our roots issued its issuer's certificate, which it may do by
+/// naming that certificate's issuer (RFC 5280 §4.2.1.1).
+fn is_below_root_of(anchors: &TrustAnchors, last: &X509Certificate<'_>) -> bool {
+    last.extensions()
+        .iter()
+        .filter_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => id.authority_cert_issuer.as_ref(),
+            _ => None,
+        })
+        .flatten()
+        .any(|name| matches!(name, GeneralName::DirectoryName(name) if anchors.has_name(name)))
 }
 
 /// The first thing on the way to a root that can be broken or forged.

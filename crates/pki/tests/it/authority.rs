@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use hookseal_pki::certificate::Certificate;
 use hookseal_pki::chain::ObservedChain;
 use hookseal_pki::trust_anchor::TrustAnchors;
 use hookseal_pki::verify::{VerifiedChain, VerifyError, verify};
@@ -86,6 +87,21 @@ pub(crate) fn ca_issuers(url: &str) -> CustomExtension {
     der.extend_from_slice(&[0x86, url_len]);
     der.extend_from_slice(url.as_bytes());
     CustomExtension::from_oid_content(OID, der)
+}
+
+/// Who issued the certificate of the issuer, which is `issuer` (RFC 5280 §4.2.1.1), without a key
+/// identifier.
+pub(crate) fn issuers_issuer(issuer: &[u8]) -> CustomExtension {
+    const OID: &[u64] = &[2, 5, 29, 35];
+    let tlv = |tag: u8, content: &[u8]| {
+        let mut der = vec![tag, u8::try_from(content.len()).unwrap()];
+        der.extend_from_slice(content);
+        der
+    };
+    let facts = Certificate::parse(issuer).unwrap();
+    let names = tlv(0xa1, &tlv(0xa4, facts.issuer_der()));
+    let serial = tlv(0x82, &[1]);
+    CustomExtension::from_oid_content(OID, tlv(0x30, &[names, serial].concat()))
 }
 
 fn san(name: &str) -> SanType {

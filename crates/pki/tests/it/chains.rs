@@ -1,15 +1,17 @@
 //! Good chains, and one for each way in which a chain can be bad.
 
+use std::slice;
+
 use hookseal_pki::certificate::Certificate;
 use hookseal_pki::trust_anchor::TrustAnchors;
 use hookseal_pki::verify::{VerifyError, Which};
 use rcgen::{
-    BasicConstraints, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
     NameConstraints, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, date_time_ymd,
 };
 use webpki::anchor_from_trusted_cert;
 
-use crate::authority::{Authority, ca_issuers, server, verdict};
+use crate::authority::{Authority, ca_issuers, issuers_issuer, server, verdict};
 
 const NAME: &str = "hooks.example.com";
 
@@ -215,13 +217,19 @@ fn no_way_to_a_root() {
     let intermediate = root.intermediate(Authority::params("Intermediate"));
     let leaf = intermediate.issue(&server(&[NAME]));
 
-    let missing = verdict(&leaf, &[], &root.anchors(), NAME);
-    let words = ["CN=Intermediate", "sent no intermediate certificate"];
-    check_refused(missing, &words);
+    // Nobody can tell whether the issuer is a root or not: the reason names both.
+    let alone = verdict(&leaf, &[], &root.anchors(), NAME);
+    let words = [
+        "is not trusted here (issuer: CN=Intermediate)",
+        "a private CA, which has to be trusted with a trust anchor set",
+        "an intermediate CA, whose certificate the server has to send",
+    ];
+    let alone = check_refused(alone, &words);
+    assert!(matches!(alone, VerifyError::UnknownIssuer { .. }));
 
     let sent = [intermediate.der.clone()];
     let unknown = verdict(&leaf, &sent, &other.anchors(), NAME);
-    let words = ["leads to no trusted root", "it ends at CN=Root"];
+    let words = ["leads to no trusted root", "issuer: CN=Root"];
     check_refused(unknown, &words);
 
     let nobody = verdict(&leaf, &sent, &TrustAnchors::none(), NAME);
@@ -233,16 +241,38 @@ fn no_way_to_a_root() {
     assert_eq!(with_root, Err(VerifyError::UnknownIssuer { issuer }));
 }
 
+/// The root of a private CA issues its servers' certificates itself, and nobody has trusted it yet:
+/// nothing is missing in what the server sends.
+#[test]
+fn below_a_root_that_is_not_trusted() {
+    let (root, other) = (Authority::root("Private"), Authority::root("Other"));
+    let mut params = server(&[NAME]);
+    params.use_authority_key_identifier_extension = true;
+    let leaf = root.issue(&params);
+    let issuer = "CN=Private".to_owned();
+    let unknown = VerifyError::UnknownIssuer { issuer };
+    let stale = other.intermediate(Authority::params("Stale"));
+    for sent in [vec![], vec![root.der.clone()], vec![stale.der]] {
+        let got = verdict(&leaf, &sent, &other.anchors(), NAME);
+        assert_eq!(got, Err(unknown.clone()));
+    }
+    verdict(&leaf, &[], &root.anchors(), NAME).unwrap();
+}
+
 /// What is missing is named, and where it can be had (RFC 5280 §4.2.2.1).
 #[test]
 fn which_certificate_is_missing() {
     let root = Authority::root("Root");
     let upper = root.intermediate(Authority::params("Upper"));
-    let mut params = Authority::params("Lower");
-    params.use_authority_key_identifier_extension = true;
-    params.custom_extensions = vec![ca_issuers("http://ca.example/upper.cer")];
+    let fetched_from = |mut params: CertificateParams, url: &str| {
+        params.use_authority_key_identifier_extension = true;
+        params.custom_extensions = vec![ca_issuers(url)];
+        params
+    };
+    let params = fetched_from(Authority::params("Lower"), "http://ca.example/upper.cer");
     let lower = upper.intermediate(params);
-    let leaf = lower.issue(&server(&[NAME]));
+    let params = fetched_from(server(&[NAME]), "http://ca.example/lower.cer");
+    let leaf = lower.issue(&params);
 
     let sent = [lower.der];
     let got = verdict(&leaf, &sent, &root.anchors(), NAME);
@@ -258,43 +288,37 @@ fn which_certificate_is_missing() {
     assert_eq!(missing.authority_key_id(), upper_facts.subject_key_id());
     assert_eq!(missing.issuer(), "CN=Upper");
 
+    let got = verdict(&leaf, &[], &root.anchors(), NAME);
+    let words = [
+        "CN=server (issuer: CN=Lower",
+        "sent no intermediate certificate",
+        "http://ca.example/lower.cer",
+    ];
+    check_refused(got, &words);
     // Something was sent that leads nowhere: the wrong intermediate certificate.
     let got = verdict(&leaf, &[upper.der], &root.anchors(), NAME);
     check_refused(got, &["CN=server (issuer: CN=Lower", "did not send"]);
 }
 
-/// The trusted root is of the same organisation as the issuer that was not sent.
+/// RFC 5280 §4.2.1.1: a certificate may name who issued its issuer's.
 #[test]
-fn a_missing_intermediate_of_a_known_organisation() {
-    let of_org = |name: &str| {
-        let mut params = Authority::params(name);
-        let organisation = DnType::OrganizationName;
-        params
-            .distinguished_name
-            .push(organisation, "Example Trust");
-        params
-    };
-    let key = KeyPair::generate().unwrap();
-    let params = of_org("Root");
-    let anchors = TrustAnchors::none()
-        .with_pem(params.self_signed(&key).unwrap().pem().as_bytes())
-        .unwrap();
-    let root = rcgen::Issuer::new(params, key);
-    let (upper_params, key) = (of_org("Upper"), KeyPair::generate().unwrap());
-    let _not_sent = upper_params.signed_by(&key, &root).unwrap();
-    let upper = rcgen::Issuer::new(upper_params, key);
-    let (params, key) = (Authority::params("Lower"), KeyPair::generate().unwrap());
-    let lower = params.signed_by(&key, &upper).unwrap();
-    let lower_issuer = rcgen::Issuer::new(params, key);
-    let key = KeyPair::generate().unwrap();
-    let leaf = server(&[NAME]).signed_by(&key, &lower_issuer).unwrap();
+fn a_missing_intermediate_that_a_trusted_root_issued() {
+    let (root, other) = (Authority::root("Root"), Authority::root("Other"));
+    let between = root.intermediate(Authority::params("Between"));
+    let mut params = server(&[NAME]);
+    params.custom_extensions = vec![issuers_issuer(&between.der)];
+    let leaf = between.issue(&params);
 
-    let sent = [lower.der().clone()];
-    let got = verdict(leaf.der(), &sent, &anchors, NAME);
-    let got = check_refused(got, &["CN=Upper"]);
+    let got = verdict(&leaf, &[], &root.anchors(), NAME);
+    let got = check_refused(got, &["CN=Between", "sent no intermediate certificate"]);
     assert!(matches!(got, VerifyError::IntermediateMissing(_)));
-    let elsewhere = Authority::root("Root").anchors();
-    let got = verdict(leaf.der(), &sent, &elsewhere, NAME);
+    let got = verdict(&leaf, &[], &other.anchors(), NAME);
+    assert!(matches!(got, Err(VerifyError::UnknownIssuer { .. })));
+
+    // A root names itself, which tells nothing.
+    let mut params = server(&[NAME]);
+    params.custom_extensions = vec![issuers_issuer(&root.der)];
+    let got = verdict(&root.issue(&params), &[], &other.anchors(), NAME);
     assert!(matches!(got, Err(VerifyError::UnknownIssuer { .. })));
 }
 
@@ -353,6 +377,22 @@ fn self_signed() {
     let leaf = server(&[NAME]).self_signed(&key).unwrap();
     let got = verdict(leaf.der(), &[], &root.anchors(), NAME);
     check_refused(got, &["self-signed", "CN=server", "egress.extra_roots"]);
+}
+
+/// As `openssl req -x509` makes them.
+#[test]
+fn self_signed_and_a_ca() {
+    let root = Authority::root("Root");
+    let mut params = server(&[NAME]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own = Authority::of(params);
+    let got = verdict(&own.der, &[], &root.anchors(), NAME);
+    check_refused(got, &["self-signed (CN=server)", "that a CA issued to it"]);
+    let got = verdict(&own.der, slice::from_ref(&own.der), &root.anchors(), NAME);
+    assert!(matches!(got, Err(VerifyError::SelfSigned { .. })));
+    // Whoever trusts it as a root should not be told to trust something.
+    let got = verdict(&own.der, &[], &own.anchors(), NAME);
+    check_refused(got, &["the certificate of a CA (CN=server)"]);
 }
 
 #[test]

@@ -31,6 +31,16 @@ pub(crate) fn issue(ca: &TestCa, folder: &Path, new_key: &[&str], digest: &str) 
     openssl(folder, &[&sign[..], &by, &about].concat());
 }
 
+/// Writes a certificate for `hooks.test` that issued itself to `own.pem` and its key to `own.key`.
+pub(crate) fn self_signed(folder: &Path) {
+    let make = ["req", "-x509", "-nodes", "-days", "7300"];
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let subject = ["-subj", "/CN=hooks.test"];
+    let name = ["-addext", "subjectAltName=DNS:hooks.test"];
+    let files = ["-keyout", "own.key", "-out", "own.pem"];
+    openssl(folder, &[&make[..], &key, &subject, &name, &files].concat());
+}
+
 fn openssl(folder: &Path, arguments: &[&str]) {
     let output = Command::new("openssl")
         .args(arguments)
