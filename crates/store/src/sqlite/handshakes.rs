@@ -1,5 +1,6 @@
 //! What was seen of endpoints' receivers. Must never bring back anything of an endpoint that was
-//! deleted, nor put an older handshake in the place of a newer one.
+//! deleted, nor put an older handshake in the place of a newer one, nor keep any out until a time
+//! that a wrong clock told.
 
 use std::sync::Arc;
 
@@ -26,6 +27,10 @@ const TOGETHER: usize = 50;
 
 const ONE: &str = "SELECT good_key_version, good, failed_key_version, failed \
     FROM endpoint_handshake WHERE slice = ?1 AND app = ?2 AND ep >= ?3 AND ep <= ?4";
+// Below, 600000 is how late a report may come, in milliseconds: ten minutes, far more than the second
+// for which they are gathered. What is known from later than that was taken down with a clock that
+// was ahead, and must not keep everything else out until then.
+
 /// Parameter 9 says whether what is known of our own certificate is replaced.
 const PUT_GOOD: &str = "INSERT INTO endpoint_handshake \
     (slice, app, ep, org, anchor, good_at, good_key_version, good, \
@@ -37,15 +42,16 @@ const PUT_GOOD: &str = "INSERT INTO endpoint_handshake \
     identity_number = iif(?9, ?11, identity_number), \
     identity_sha256 = iif(?9, ?12, identity_sha256), \
     identity_at = iif(?9, excluded.identity_at, identity_at), \
-    failed_at = CASE WHEN failed_at > ?6 THEN failed_at END, \
-    failed_key_version = CASE WHEN failed_at > ?6 THEN failed_key_version END, \
-    failed = CASE WHEN failed_at > ?6 THEN failed END \
-    WHERE ifnull(good_at, ?6) <= ?6";
+    failed_at = iif(failed_at BETWEEN ?6 + 1 AND ?6 + 600000, failed_at, NULL), \
+    failed_key_version = iif(failed_at BETWEEN ?6 + 1 AND ?6 + 600000, failed_key_version, NULL), \
+    failed = iif(failed_at BETWEEN ?6 + 1 AND ?6 + 600000, failed, NULL) \
+    WHERE ifnull(good_at, ?6) NOT BETWEEN ?6 + 1 AND ?6 + 600000";
 const PUT_FAILED: &str = "INSERT INTO endpoint_handshake \
     (slice, app, ep, org, failed_at, failed_key_version, failed) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (slice, app, ep) DO UPDATE SET \
     failed_at = ?5, failed_key_version = ?6, failed = ?7 \
-    WHERE ifnull(good_at, ?5) <= ?5 AND ifnull(failed_at, ?5) <= ?5";
+    WHERE ifnull(good_at, ?5) NOT BETWEEN ?5 + 1 AND ?5 + 600000 \
+    AND ifnull(failed_at, ?5) NOT BETWEEN ?5 + 1 AND ?5 + 600000";
 /// The first time counts, but not that of another certificate which had this number.
 const PUT_SEEN: &str = "INSERT INTO identity_seen (org, identity, number, sha256, at) \
     SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS \

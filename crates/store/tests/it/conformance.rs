@@ -33,7 +33,8 @@ macro_rules! conformance {
                 counts_endpoints_with_few_pins,
                 keeps_organisations_apart, keeps_what_is_named, an_endpoint_says_its_own,
                 refuses_what_is_stale, forgets_with_the_endpoint, finds_endpoints;
-            handshakes: keeps_the_newest, keeps_many_at_once, ignores_what_is_gone,
+            handshakes: keeps_the_newest, a_clock_that_was_ahead_keeps_nothing_out,
+                keeps_many_at_once, ignores_what_is_gone,
                 moves_pins_on, moves_certificates_on, counts_users_of_roots,
                 knows_users_of_identities;
             model: behaves_like_the_model;

@@ -172,6 +172,26 @@ pub(crate) async fn keeps_the_newest(store: &dyn Store) {
     assert_eq!(scene.generation(endpoint).await, generation);
 }
 
+pub(crate) async fn a_clock_that_was_ahead_keeps_nothing_out(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let endpoint = scene.endpoint().await;
+    let at = |secs| scene.now().plus(SECOND * secs);
+    let check = async |seen: HandshakeReport, kept: bool| {
+        scene.see(endpoint, seen.clone()).await;
+        assert_eq!(scene.seen(endpoint).await.last == Some(seen), kept);
+    };
+    const AHEAD: u32 = 24 * 3600;
+    let ahead = [good(at(AHEAD), &[1, 2]), failed(at(AHEAD), &[])];
+    for (seen, from) in ahead.into_iter().zip([0, 10]) {
+        check(seen, true).await;
+        check(failed(at(from + 2), &[]), true).await;
+        check(good(at(from + 1), &[1, 9]), false).await;
+        check(good(at(from + 3), &[1, 3]), true).await;
+        check(failed(at(from + 2), &[]), false).await;
+    }
+    assert_eq!(store.anchor_users(org(), spki(3)).await.unwrap(), 1);
+}
+
 pub(crate) async fn keeps_many_at_once(store: &dyn Store) {
     let scene = Scene::new(store).await;
     let endpoints = [
