@@ -18,6 +18,7 @@ use hookseal_pki::certificate::SpkiSha256;
 use crate::config::Created;
 use crate::error::{ChangeError, StoreError};
 use crate::page::{Page, PageRequest};
+use crate::publish::Idempotency;
 
 /// Most named policies of an organisation: people choose from them, and all are read together.
 pub const POLICIES_MAX: usize = 200;
@@ -69,6 +70,17 @@ pub trait TransportStore: Send + Sync {
         &self,
         org: OrgId,
         identity: ClientIdentity,
+        now: Timestamp,
+    ) -> Result<i64, ChangeError>;
+
+    /// As `put_client_identity`, and takes down with it that this request made the certificate of
+    /// this number: never one without the other.
+    async fn put_client_identity_as_asked(
+        &self,
+        org: OrgId,
+        identity: ClientIdentity,
+        request: Idempotency,
+        number: u32,
         now: Timestamp,
     ) -> Result<i64, ChangeError>;
 

@@ -15,10 +15,12 @@ use hookseal_domain::transport::policy::{Choice, TransportPolicy};
 use crate::codes::{Code, ItemKind};
 use crate::config::Created;
 use crate::error::{ChangeError, StoreError};
+use crate::publish::Idempotency;
 use crate::seal::{Place, Sealed, anchor_set, identity, policy};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all, count};
 use crate::sqlite::failure::Failure;
+use crate::sqlite::idempotency;
 use crate::sqlite::keyring;
 use crate::sqlite::rows::json;
 use crate::transport::{ANCHOR_SETS_MAX, IDENTITIES_MAX, POLICIES_MAX};
@@ -73,6 +75,8 @@ struct NewItem {
     client_identity: Option<String>,
     /// The numbers of an identity's certificates.
     numbers: Option<Vec<u32>>,
+    /// The request that asked for it, and the number of what it made.
+    asked: Option<(Idempotency, i64)>,
 }
 
 /// Makes or replaces a named policy.
@@ -91,6 +95,7 @@ pub(super) async fn put_policy(
         trust_anchors: named_anchors(&policy).map(str::to_owned),
         client_identity: named_identity(&policy).map(str::to_owned),
         numbers: None,
+        asked: None,
     };
     Ok(match put(store, org, new, now).await? {
         Created::New(_) => Created::New(()),
@@ -113,6 +118,7 @@ pub(super) async fn put_anchor_set(
         trust_anchors: None,
         client_identity: None,
         numbers: None,
+        asked: None,
     };
     Ok(put(store, org, new, now).await?.into_inner())
 }
@@ -122,6 +128,7 @@ pub(super) async fn put_identity(
     store: &SqliteStore,
     org: OrgId,
     identity: ClientIdentity,
+    asked: Option<(Idempotency, i64)>,
     now: Timestamp,
 ) -> Result<i64, ChangeError> {
     let numbers = identity.certificates.iter().map(|one| one.number);
@@ -132,6 +139,7 @@ pub(super) async fn put_identity(
         trust_anchors: None,
         client_identity: None,
         numbers: Some(numbers.collect()),
+        asked,
         name: identity.name,
     };
     Ok(put(store, org, new, now).await?.into_inner())
@@ -181,6 +189,10 @@ async fn put(
         insert(batch, org, &new, version, &sealed, now)?;
         if let Some(numbers) = &new.numbers {
             forget_seen(batch, org, &new.name, numbers)?;
+        }
+        if let Some((request, made)) = &new.asked {
+            let slice = idempotency::slice_of_key(Some(request));
+            idempotency::remember(batch, slice, Some(request), *made)?;
         }
         Ok(Ok(match current {
             None => Created::New(version),

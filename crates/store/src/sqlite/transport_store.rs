@@ -17,6 +17,7 @@ use crate::codes::ItemKind;
 use crate::config::Created;
 use crate::error::{ChangeError, StoreError};
 use crate::page::{Page, PageRequest};
+use crate::publish::Idempotency;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::{
     endpoint_transports, endpoints, few_pins, handshake_users, handshakes, transport_book,
@@ -65,7 +66,19 @@ impl TransportStore for SqliteStore {
         identity: ClientIdentity,
         now: Timestamp,
     ) -> Result<i64, ChangeError> {
-        transport_items::put_identity(self, org, identity, now).await
+        transport_items::put_identity(self, org, identity, None, now).await
+    }
+
+    async fn put_client_identity_as_asked(
+        &self,
+        org: OrgId,
+        identity: ClientIdentity,
+        request: Idempotency,
+        number: u32,
+        now: Timestamp,
+    ) -> Result<i64, ChangeError> {
+        let asked = Some((request, i64::from(number)));
+        transport_items::put_identity(self, org, identity, asked, now).await
     }
 
     async fn delete_client_identity(&self, org: OrgId, name: &Name) -> Result<(), ChangeError> {

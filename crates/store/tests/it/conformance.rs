@@ -30,7 +30,7 @@ macro_rules! conformance {
                 forgets_unfinished_deliveries,
                 late_results_leave_nothing;
             transport: keeps_policies, bounds_policies, keeps_anchor_sets, keeps_identities,
-                counts_endpoints_with_few_pins,
+                counts_endpoints_with_few_pins, a_request_is_remembered_with_what_it_made,
                 keeps_organisations_apart, keeps_what_is_named, an_endpoint_says_its_own,
                 refuses_what_is_stale, forgets_with_the_endpoint, finds_endpoints;
             handshakes: keeps_the_newest, a_clock_that_was_ahead_keeps_nothing_out,

@@ -20,6 +20,7 @@ use hookseal_pki::certificate::SpkiSha256;
 use hookseal_store::Store;
 use hookseal_store::config::Created;
 use hookseal_store::error::ChangeError;
+use hookseal_store::publish::Idempotency;
 use hookseal_store::transport::POLICIES_MAX;
 
 use crate::scene::{START, Scene, endpoint_spec, org, other_org};
@@ -538,4 +539,26 @@ pub(crate) async fn counts_endpoints_with_few_pins(store: &dyn Store) {
     }
     let strict = (Some("strict".to_owned()), Some("enforce"), 1);
     assert_eq!(few(org()).await, [(None, None, 1), strict]);
+}
+
+pub(crate) async fn a_request_is_remembered_with_what_it_made(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let now = scene.now();
+    let request = |key| Idempotency {
+        key_hash: [key; 32],
+        body_hash: [1; 32],
+        expires_at: now.plus(Duration::from_secs(60)),
+    };
+    let ask = async |key, version| {
+        let us = identity("us", &[(7, 11, Stage::Issued)], version);
+        store
+            .put_client_identity_as_asked(org(), us, request(key), 7, now)
+            .await
+    };
+    let earlier = async |key| store.earlier_request(request(key), now).await.unwrap();
+    let version = ask(1, 0).await.unwrap();
+    assert_eq!(earlier(1).await, Some(7));
+    let stale = ask(2, version + 1).await;
+    assert!(matches!(stale, Err(ChangeError::Stale)), "{stale:?}");
+    assert_eq!(earlier(2).await, None, "it made nothing");
 }
