@@ -219,9 +219,9 @@ impl Crl {
             return Err(CrlRefused::IssuerMayNotSign);
         }
         self.check_signature(link)?;
-        // What it covers is believed of a list that the CA signed only.
-        self.scope.covers(link)?;
         self.check_dates(Seconds::of(now))?;
+        // What it covers is believed only of a list that the CA signed, and that holds now.
+        self.scope.covers(link)?;
         self.find(&list, &link.serial)
     }
 
@@ -330,7 +330,7 @@ impl<'a> Outline<'a> {
 // === impl CrlRefused ===
 
 impl CrlRefused {
-    /// Whether the list is signed by the CA, but of others of its certificates.
+    /// Whether the list is sound: signed by the CA and current, but of others of its certificates.
     pub fn is_out_of_scope(&self) -> bool {
         matches!(self, Self::OutOfScope(_))
     }

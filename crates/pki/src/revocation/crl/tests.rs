@@ -233,9 +233,9 @@ fn parts_of_a_list_cover_parts_of_the_certificates() {
     check(None, (one, Some(CrlScope::UserCertsOnly)), 1, Err(other));
 }
 
-/// "Not about this one" is the CA's word only if the CA signed it.
+/// "Not about this one" is the CA's word only if the CA signed it, and while it holds.
 #[test]
-fn only_a_signed_list_is_of_other_certificates() {
+fn only_a_sound_list_is_of_other_certificates() {
     let chain = chain(&server_with_point(1, "http://ca.example/1.crl"));
     let leaf = chain.links.first().unwrap();
     let part = List {
@@ -247,6 +247,14 @@ fn only_a_signed_list_is_of_other_certificates() {
     let imposter = Ca::root("Intermediate");
     let refused = parse(&imposter.list(&part)).check(leaf, now());
     assert_eq!(refused, Err(SignatureError::Wrong.into()));
+    let list = parse(&chain.ca.list(&part));
+    let early = list.check(leaf, at(NOW_SECS - DAY_SECS - 301));
+    assert!(
+        matches!(early, Err(CrlRefused::FromFuture { .. })),
+        "{early:?}"
+    );
+    let late = list.check(leaf, at(NOW_SECS + 7 * DAY_SECS));
+    assert!(matches!(late, Err(CrlRefused::Expired { .. })), "{late:?}");
 }
 
 /// The verdicts of rustls-webpki on whole paths, with the same lists.
