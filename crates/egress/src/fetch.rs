@@ -130,6 +130,14 @@ impl FetchUrl {
             origin_form: path.parse().map_err(|_| BadFetchUrl::Malformed)?,
         })
     }
+
+    /// The name or address of its host.
+    pub(crate) fn host_text(&self) -> String {
+        match &self.host {
+            FetchHost::Name(name) => name.clone(),
+            FetchHost::Ip(ip) => ip.to_string(),
+        }
+    }
 }
 
 // === impl FetchRequest ===

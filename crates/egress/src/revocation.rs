@@ -4,6 +4,7 @@
 //! known; a revocation that is known stops the sending in soft mode too. What can't be found out is
 //! reported as unknown, never as good.
 
+mod fetches;
 mod library;
 mod limits;
 mod shelf;
@@ -266,6 +267,7 @@ impl Lookup<'_> {
         Errand {
             url,
             proxy: self.question.proxy,
+            root: self.inquiry.links().last().map(|last| last.key().1),
             now: self.question.now,
         }
     }

@@ -15,8 +15,9 @@ use hookseal_pki::revocation::ocsp::{self, Answer, REQUEST_MEDIA_TYPE, RESPONSE_
 use hookseal_pki::verify::Seconds;
 use tokio::task::spawn_blocking;
 
+use super::fetches::{Fetches, Party};
 use super::limits::{ANSWERS_MAX, LISTS_BYTES_MAX, LISTS_MAX};
-use super::shelf::{Bounds, Fetched, Pending, Shelf, fetches};
+use super::shelf::{Bounds, Cause, Fetched, Pending, Shelf};
 use super::unix_time;
 use crate::error::reason;
 use crate::fetch::{FetchRequest, FetchUrl, Fetcher};
@@ -35,6 +36,8 @@ pub(super) struct Errand<'a> {
     pub(super) url: &'a str,
     /// The policy's proxy: what goes nowhere but through it is not fetched past it.
     pub(super) proxy: Option<&'a Arc<Proxy>>,
+    /// The key of the root above the certificates in question.
+    pub(super) root: Option<SpkiSha256>,
     pub(super) now: Timestamp,
 }
 
@@ -57,7 +60,7 @@ enum Proof {
 
 impl Library {
     pub(super) fn new(fetcher: Fetcher) -> Self {
-        let fetches = fetches();
+        let fetches = Fetches::new();
         let lists = Bounds {
             values_max: LISTS_MAX,
             bytes_max: LISTS_BYTES_MAX,
@@ -81,7 +84,8 @@ impl Library {
             Ok(_) => Ok(Proof::Signed),
             Err(refused) => Err(refused.to_string()),
         };
-        self.list(errand, issuer_key, judge)
+        let cause = errand.root.map(Party::Root);
+        self.list(errand, issuer_key, cause, judge)
     }
 
     /// The list at a URL that a certificate names, if it is kept.
@@ -111,19 +115,21 @@ impl Library {
             }
             Ok(proof)
         };
-        self.list(errand, root_key, judge)
+        self.list(errand, root_key, Some(Party::Policies), judge)
     }
 
     fn list(
         &self,
         errand: Errand<'_>,
         key: SpkiSha256,
+        cause: Option<Party>,
         judge: impl FnOnce(&Crl) -> Result<Proof, String> + Send + 'static,
     ) -> Pending<Arc<Crl>> {
         let url = match FetchUrl::parse(errand.url) {
             Ok(url) => url,
             Err(error) => return refused(error),
         };
+        let cause = errand.cause(&url, cause);
         let (fetcher, proxy) = (Arc::clone(&self.fetcher), errand.proxy.cloned());
         let fetch = async move {
             let (proxy, request) = (proxy.as_deref(), FetchRequest::Get);
@@ -146,7 +152,8 @@ impl Library {
                 value: Arc::new(list),
             })
         };
-        self.lists.obtain(&(errand.place(), key), errand.now, fetch)
+        let key = (errand.place(), key);
+        self.lists.obtain(&key, errand.now, cause, fetch)
     }
 
     /// What the responder at a URL has answered about a certificate, if it is kept.
@@ -165,6 +172,7 @@ impl Library {
             Err(error) => return refused(error),
         };
         let (certificate, issuer_key) = link.key();
+        let cause = errand.cause(&url, errand.root.map(Party::Root));
         let (fetcher, proxy) = (Arc::clone(&self.fetcher), errand.proxy.cloned());
         let (link, now) = (link.clone(), unix_time(errand.now));
         let fetch = async move {
@@ -185,7 +193,7 @@ impl Library {
             })
         };
         let key = (errand.place(), certificate, issuer_key);
-        self.answers.obtain(&key, errand.now, fetch)
+        self.answers.obtain(&key, errand.now, cause, fetch)
     }
 }
 
@@ -195,6 +203,14 @@ impl Errand<'_> {
     fn place(&self) -> Place {
         let proxy = self.proxy.map(|proxy| proxy.name.clone());
         (self.url.to_owned(), proxy)
+    }
+
+    fn cause(&self, url: &FetchUrl, cause: Option<Party>) -> Cause {
+        let host = Party::Host(url.host_text());
+        Cause {
+            parties: [host].into_iter().chain(cause).collect(),
+            root: self.root,
+        }
     }
 }
 

@@ -6,15 +6,17 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hookseal_domain::time::Timestamp;
+use hookseal_pki::certificate::SpkiSha256;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::limits::{FAILURE_AGE_MAX, FETCH_TIME_MAX, FETCHES_MAX, REFRESH_AGE};
+use super::fetches::{Fetches, Party};
+use super::limits::{FAILURE_AGE_MAX, FETCH_TIME_MAX, REFRESH_AGE};
 
 /// What was fetched, or why not: the same for all who wait.
 pub(super) type Outcome<V> = Result<V, Arc<str>>;
@@ -27,6 +29,14 @@ pub(super) struct Shelf<K, V>(Arc<Inner<K, V>>);
 pub(super) struct Bounds {
     pub(super) values_max: usize,
     pub(super) bytes_max: usize,
+}
+
+/// On whose account something is fetched and kept.
+pub(super) struct Cause {
+    /// Who has a share in the fetches that it counts to.
+    pub(super) parties: Vec<Party>,
+    /// The root above the certificates in question.
+    pub(super) root: Option<SpkiSha256>,
 }
 
 /// A value that was fetched.
@@ -55,13 +65,14 @@ pub(super) enum Pending<V> {
 
 /// A fetch that is going on.
 pub(super) struct Flight<V> {
-    began: Instant,
+    /// When it had its turn; before that it is no slow one.
+    began: Arc<OnceLock<Instant>>,
     landed: watch::Receiver<Option<Outcome<V>>>,
 }
 
 struct Inner<K, V> {
     bounds: Bounds,
-    fetches: Arc<Semaphore>,
+    fetches: Arc<Fetches>,
     slots: Mutex<HashMap<K, Slot<V>>>,
 }
 
@@ -70,6 +81,7 @@ struct Slot<V> {
     kept: Option<Kept<V>>,
     failed: Option<(Arc<str>, Timestamp)>,
     flight: Option<Flight<V>>,
+    root: Option<SpkiSha256>,
     used_at: Timestamp,
 }
 
@@ -88,7 +100,7 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new(bounds: Bounds, fetches: Arc<Semaphore>) -> Self {
+    pub(super) fn new(bounds: Bounds, fetches: Arc<Fetches>) -> Self {
         Self(Arc::new(Inner {
             bounds,
             fetches,
@@ -98,13 +110,14 @@ where
 
     /// The value of `key`, or the fetch that will bring it. A value that is growing old is fetched
     /// again without anybody waiting.
-    pub(super) fn obtain<F>(&self, key: &K, now: Timestamp, fetch: F) -> Pending<V>
+    pub(super) fn obtain<F>(&self, key: &K, now: Timestamp, cause: Cause, fetch: F) -> Pending<V>
     where
         F: Future<Output = Result<Fetched<V>, String>> + Send + 'static,
     {
         let mut slots = self.0.slots.lock();
         let slot = slots.entry(key.clone()).or_insert_with(|| Slot::new(now));
         slot.used_at = now;
+        slot.root = cause.root;
         let flying = slot.flying();
         let failed = slot.failed.as_ref().filter(|(_, again_at)| now < *again_at);
         let failed = failed.map(|(why, _)| Arc::clone(why));
@@ -112,14 +125,14 @@ where
         match (kept, flying, failed) {
             (Some(kept), None, None) if now >= kept.refresh_at => {
                 let value = kept.value.clone();
-                slot.flight = Some(self.fly(key.clone(), now, fetch));
+                slot.flight = Some(self.fly(key.clone(), now, cause, fetch));
                 Pending::Here(Ok(value))
             }
             (Some(kept), ..) => Pending::Here(Ok(kept.value.clone())),
             (None, Some(flight), _) => Pending::Coming(flight),
             (None, None, Some(why)) => Pending::Here(Err(why)),
             (None, None, None) => {
-                let flight = self.fly(key.clone(), now, fetch);
+                let flight = self.fly(key.clone(), now, cause, fetch);
                 slot.flight = Some(flight.clone());
                 Pending::Coming(flight)
             }
@@ -133,17 +146,20 @@ where
         kept.is_some_and(|kept| now < kept.until)
     }
 
-    fn fly<F>(&self, key: K, now: Timestamp, fetch: F) -> Flight<V>
+    fn fly<F>(&self, key: K, now: Timestamp, cause: Cause, fetch: F) -> Flight<V>
     where
         F: Future<Output = Result<Fetched<V>, String>> + Send + 'static,
     {
         let (land, landed) = watch::channel(None);
-        let (inner, fetches) = (Arc::clone(&self.0), Arc::clone(&self.0.fetches));
+        let (inner, began) = (Arc::clone(&self.0), Arc::new(OnceLock::new()));
+        let begun = Arc::clone(&began);
         tokio::spawn(async move {
-            let fetch = async {
-                let _permit = fetches.acquire_owned().await;
-                fetch.await
+            let Some(_place) = inner.fetches.place(&cause.parties).await else {
+                let outcome = inner.turn_away(&key);
+                let _sent = land.send(Some(outcome));
+                return;
             };
+            let _first = begun.set(Instant::now());
             let outcome = timeout(FETCH_TIME_MAX, fetch).await.unwrap_or_else(|_| {
                 let secs = FETCH_TIME_MAX.as_secs();
                 Err(format!("it did not come within {secs} s"))
@@ -152,10 +168,7 @@ where
             // Nobody may be waiting.
             let _sent = land.send(Some(outcome));
         });
-        Flight {
-            began: Instant::now(),
-            landed,
-        }
+        Flight { began, landed }
     }
 }
 
@@ -168,6 +181,15 @@ impl<K, V> Clone for Shelf<K, V> {
 // === impl Inner ===
 
 impl<K: Clone + Eq + Hash, V: Clone> Inner<K, V> {
+    /// Others were in the way, which says nothing of what was to be fetched: the next one who wants
+    /// it tries again.
+    fn turn_away(&self, key: &K) -> Outcome<V> {
+        if let Some(slot) = self.slots.lock().get_mut(key) {
+            slot.flight = None;
+        }
+        Err("too much else was being fetched".into())
+    }
+
     fn land(&self, key: &K, now: Timestamp, outcome: Result<Fetched<V>, String>) -> Outcome<V> {
         let mut slots = self.slots.lock();
         let slot = slots.entry(key.clone()).or_insert_with(|| Slot::new(now));
@@ -185,7 +207,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Inner<K, V> {
     }
 }
 
-/// Drops what has ended, then what was not used for longest, but not what has just come.
+/// Drops what has ended, then what was not used for longest, but not what has just come: of a root
+/// that takes more than half of all first, so that others keep theirs.
 fn make_room<K: Clone + Eq + Hash, V>(
     slots: &mut HashMap<K, Slot<V>>,
     bounds: Bounds,
@@ -201,13 +224,33 @@ fn make_room<K: Clone + Eq + Hash, V>(
     }
     slots.retain(|key, slot| key == newest || slot.is_of_use(now));
     while is_full(slots) {
-        let others = slots.iter().filter(|(key, _)| *key != newest);
-        let Some(oldest) = others.min_by_key(|(_, slot)| slot.used_at) else {
+        let greedy = greedy(slots, bounds);
+        let others = || slots.iter().filter(|(key, _)| *key != newest);
+        let theirs = others().filter(|(_, slot)| greedy.is_some() && slot.root == greedy);
+        let oldest = theirs.min_by_key(|(_, slot)| slot.used_at);
+        let Some(oldest) = oldest.or_else(|| others().min_by_key(|(_, slot)| slot.used_at)) else {
             return;
         };
         let oldest = oldest.0.clone();
         slots.remove(&oldest);
     }
+}
+
+/// The root that takes more than half of all, if one does.
+fn greedy<K, V>(slots: &HashMap<K, Slot<V>>, bounds: Bounds) -> Option<SpkiSha256> {
+    let mut takes: HashMap<SpkiSha256, (usize, usize)> = HashMap::new();
+    for slot in slots.values() {
+        if let Some(root) = slot.root {
+            let (values, bytes) = takes.entry(root).or_default();
+            *values += 1;
+            *bytes = bytes.saturating_add(slot.bytes());
+        }
+    }
+    let is_greedy = |(values, bytes): (usize, usize)| {
+        values > bounds.values_max / 2 || bytes > bounds.bytes_max / 2
+    };
+    let mut greedy = takes.into_iter().filter(|(_, takes)| is_greedy(*takes));
+    greedy.next().map(|(root, _)| root)
 }
 
 // === impl Slot ===
@@ -218,6 +261,7 @@ impl<V> Slot<V> {
             kept: None,
             failed: None,
             flight: None,
+            root: None,
             used_at: now,
         }
     }
@@ -293,7 +337,10 @@ impl<V: Clone> Pending<V> {
             Self::Here(outcome) => return outcome,
             Self::Coming(flight) => flight,
         };
-        let until = patience.until.min(flight.began + patience.fetch_age_max);
+        let until = match flight.began.get() {
+            Some(began) => patience.until.min(*began + patience.fetch_age_max),
+            None => patience.until,
+        };
         let landed = flight.landed.wait_for(Option::is_some);
         match timeout_at(until, landed).await {
             Ok(Ok(outcome)) => match &*outcome {
@@ -309,19 +356,15 @@ impl<V: Clone> Pending<V> {
 impl<V> Clone for Flight<V> {
     fn clone(&self) -> Self {
         Self {
-            began: self.began,
+            began: Arc::clone(&self.began),
             landed: self.landed.clone(),
         }
     }
 }
 
-/// What bounds the fetches of all shelves together.
-pub(super) fn fetches() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(FETCHES_MAX))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::limits::FETCHES_MAX;
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_392_000_000);
@@ -332,7 +375,7 @@ mod tests {
             values_max,
             bytes_max,
         };
-        Shelf::new(bounds, fetches())
+        Shelf::new(bounds, Fetches::new())
     }
 
     fn fetched(value: u32, bytes: usize) -> Result<Fetched<u32>, String> {
@@ -342,6 +385,13 @@ mod tests {
             until: Some(NOW.plus(10 * MINUTE)),
             bytes,
         })
+    }
+
+    fn nobody() -> Cause {
+        Cause {
+            parties: Vec::new(),
+            root: None,
+        }
     }
 
     async fn get(
@@ -354,7 +404,7 @@ mod tests {
             until: Instant::now() + MINUTE,
             fetch_age_max: MINUTE,
         };
-        let pending = shelf.obtain(&key, now, async { fetch });
+        let pending = shelf.obtain(&key, now, nobody(), async { fetch });
         pending.wait(patience).await
     }
 
@@ -412,6 +462,69 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_root_does_not_push_out_the_others() {
+        let shelf = shelf(4, 100);
+        let of = async |key: u8, root: &[u8], bytes| {
+            let cause = Cause {
+                root: Some(SpkiSha256::of_spki(root)),
+                ..nobody()
+            };
+            let now = NOW.plus(Duration::from_secs(key.into()));
+            let fetch = async move { fetched(key.into(), bytes) };
+            let patience = Patience {
+                until: Instant::now() + MINUTE,
+                fetch_age_max: MINUTE,
+            };
+            shelf.obtain(&key, now, cause, fetch).wait(patience).await
+        };
+        for key in [1, 2] {
+            assert_eq!(of(key, b"mine", 10).await, Ok(key.into()));
+        }
+        for key in 3..=9 {
+            assert_eq!(of(key, b"theirs", 10).await, Ok(key.into()));
+        }
+        assert_eq!(kept(&shelf), [1, 2, 8, 9]);
+        // By bytes, too.
+        assert_eq!(of(10, b"theirs", 75).await, Ok(10));
+        assert_eq!(kept(&shelf), [1, 2, 10]);
+    }
+
+    /// That others were in the way is no failure of what was to be fetched.
+    #[tokio::test(start_paused = true)]
+    async fn who_got_no_turn_may_try_again() {
+        let fetches = Fetches::new();
+        let bounds = Bounds {
+            values_max: 2,
+            bytes_max: 100,
+        };
+        let shelf: Shelf<u8, u32> = Shelf::new(bounds, Arc::clone(&fetches));
+        let mut places = Vec::new();
+        for _ in 0..FETCHES_MAX {
+            places.push(fetches.place(&[]).await);
+        }
+        let outcome = get(&shelf, 1, NOW, fetched(1, 1)).await;
+        assert_eq!(outcome, Err("too much else was being fetched".into()));
+        // What had to wait has all of its own time, and is tried at once.
+        let almost = FETCH_TIME_MAX - Duration::from_secs(1);
+        let slow = async move {
+            timeout(almost, std::future::pending::<()>())
+                .await
+                .unwrap_err();
+            fetched(1, 1)
+        };
+        let pending = shelf.obtain(&1, NOW, nobody(), slow);
+        timeout(almost, std::future::pending::<()>())
+            .await
+            .unwrap_err();
+        places.clear();
+        let patience = Patience {
+            until: Instant::now() + MINUTE,
+            fetch_age_max: FETCH_TIME_MAX,
+        };
+        assert_eq!(pending.wait(patience).await, Ok(1));
+    }
+
+    #[tokio::test]
     async fn what_nobody_vouches_for_is_not_kept() {
         let shelf = shelf(2, 100);
         let unproven = |value| {
@@ -435,7 +548,9 @@ mod tests {
             until: Instant::now() + MINUTE,
             fetch_age_max: MINUTE,
         };
-        let pending = shelf.obtain(&1, NOW, async { panic!("as a fault of ours would") });
+        let pending = shelf.obtain(&1, NOW, nobody(), async {
+            panic!("as a fault of ours would")
+        });
         let outcome = pending.wait(patience).await;
         assert_eq!(outcome, Err("the fetch ended without a result".into()));
         assert_eq!(get(&shelf, 1, NOW, fetched(1, 1)).await, Ok(1));
@@ -446,7 +561,7 @@ mod tests {
     async fn a_fetch_goes_on_without_those_who_wait() {
         let shelf = shelf(2, 100);
         let (go, wait) = tokio::sync::oneshot::channel();
-        let pending = shelf.obtain(&1, NOW, async {
+        let pending = shelf.obtain(&1, NOW, nobody(), async {
             wait.await.unwrap();
             fetched(1, 1)
         });

@@ -99,7 +99,8 @@ impl World {
 }
 
 fn revocation(allowed: &[&str]) -> Revocation {
-    let names = [("ca.example", vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])];
+    let names = ["ca.example", "slow.example"];
+    let names = names.map(|name| (name, vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]));
     let address_policy = AddressPolicy {
         allow_networks: allowed.iter().map(|net| net.parse().unwrap()).collect(),
         // Lists may be fetched all the same.
@@ -435,6 +436,39 @@ async fn a_slow_server_is_waited_for_once() {
     assert_eq!(outcome(&world.check(Soft, &leaf).await), UNKNOWN);
     assert_eq!(outcome(&world.check(Soft, &leaf).await), UNKNOWN);
     assert_eq!(began.elapsed().as_secs(), 3);
+}
+
+/// Whoever has a root of their own may name as many slow lists as they like.
+#[tokio::test]
+async fn slow_lists_of_some_do_not_keep_others_from_theirs() {
+    let world = World::new().await;
+    let port = world.web.port();
+    let slow = TestCa::new("Slow").unwrap();
+    world.web.put("/slow", Page::Silence);
+    for number in 0..24 {
+        let url = format!("http://slow.example:{port}/slow?{number}");
+        let spec = LeafSpec {
+            crl_urls: vec![url],
+            ..LeafSpec::default()
+        };
+        let leaf = slow.issue(&spec).unwrap();
+        let impatient = Asked {
+            within: Duration::from_millis(1),
+            ..asked(&leaf)
+        };
+        let verdict = ask(&world.revocation, &slow, Soft, &impatient).await;
+        assert_eq!(outcome(&verdict), UNKNOWN);
+    }
+    world.web.until_hits("/slow", 4).await;
+    world.publish("/list", &CrlSpec::default());
+    let leaf = world.listed();
+    // Sooner than the slow ones are given up.
+    let soon = Asked {
+        within: Duration::from_secs(5),
+        ..asked(&leaf)
+    };
+    assert_eq!(outcome(&world.ask(Hard, &soon).await), GOOD);
+    assert_eq!(world.web.hits("/slow"), 4);
 }
 
 #[tokio::test]
