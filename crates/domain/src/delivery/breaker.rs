@@ -23,6 +23,8 @@ pub struct BreakerRule {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Breaker {
     state: BreakerState,
+    /// When the pause began that is on or was last: only what is later can be in it.
+    paused_at: Timestamp,
     /// Grows whenever attempts that are under way stop counting.
     term: u32,
 }
@@ -111,7 +113,8 @@ impl Breaker {
     pub fn allows(&self, now: Timestamp) -> bool {
         match self.state {
             BreakerState::Delivering { .. } => true,
-            BreakerState::Paused { until, .. } => until <= now,
+            // Before its beginning, the clock was set back: nobody knows how long it lasts already.
+            BreakerState::Paused { until, .. } => until <= now || now < self.paused_at,
             BreakerState::Probing { .. } => false,
         }
     }
@@ -125,11 +128,7 @@ impl Breaker {
     pub fn begin(self, now: Timestamp) -> (Self, Option<Turn>) {
         match self.state {
             BreakerState::Delivering { .. } => (self, Some(self.turn())),
-            BreakerState::Paused {
-                since,
-                until,
-                reason,
-            } if until <= now => {
+            BreakerState::Paused { since, reason, .. } if self.allows(now) => {
                 let probing = self.into_term(BreakerState::Probing { since, reason });
                 (probing, Some(probing.turn()))
             }
@@ -186,7 +185,7 @@ impl Breaker {
                 let count = failures.map_or(0, |failures| failures.count) + 1;
                 if count >= TLS_FAILURES_MAX {
                     let reason = PauseReason::TlsFailure(failure);
-                    return self.paused(now, now.plus(rule.probe_interval), reason);
+                    return self.paused(now, now, now.plus(rule.probe_interval), reason);
                 }
                 Some(Failures {
                     count,
@@ -210,26 +209,37 @@ impl Breaker {
         match verdict {
             Verdict::Answered => self.reset(),
             Verdict::TlsFailed(failure) => {
-                self.paused(since, next, PauseReason::TlsFailure(failure))
+                self.paused(now, since, next, PauseReason::TlsFailure(failure))
             }
-            Verdict::Unclear => self.paused(since, next, reason),
+            Verdict::Unclear => self.paused(now, since, next, reason),
             // The next one tries instead.
-            Verdict::Untried => self.paused(since, now, reason),
+            Verdict::Untried => self.paused(now, since, now, reason),
         }
     }
 
-    fn paused(self, since: Timestamp, until: Timestamp, reason: PauseReason) -> Self {
-        self.into_term(BreakerState::Paused {
+    fn paused(
+        self,
+        now: Timestamp,
+        since: Timestamp,
+        until: Timestamp,
+        reason: PauseReason,
+    ) -> Self {
+        let state = BreakerState::Paused {
             since,
             until,
             reason,
-        })
+        };
+        Self {
+            paused_at: now,
+            ..self.into_term(state)
+        }
     }
 
     fn into_term(self, state: BreakerState) -> Self {
         Self {
             state,
             term: self.term.wrapping_add(1),
+            ..self
         }
     }
 
@@ -427,6 +437,21 @@ mod tests {
         story.is_paused(0, 60);
         story.attempts(1, Verdict::Answered);
         story.is_at_rest();
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_pause_longer() {
+        let mut story = Story::new();
+        story.now = 3600;
+        story.attempts(3, FAILED);
+        story.is_paused(3600, 3660);
+        story.now = 3599;
+        let probe = story.begin().unwrap();
+        assert_eq!(story.begin(), None, "still one at a time");
+        story.end(probe, FAILED);
+        story.is_paused(3600, 3659);
+        story.now = 3610;
+        assert_eq!(story.begin(), None);
     }
 
     #[test]
