@@ -57,8 +57,8 @@ struct Latest {
     expiry: Expiry,
     /// What its pins deserve to be told since the latest good handshake.
     warnings: Vec<PinWarning>,
-    /// When it was last given to be written.
-    noted_at: Timestamp,
+    /// When it was last given to be written; `None` if there was no room for it.
+    noted_at: Option<Timestamp>,
 }
 
 /// When the certificates of an endpoint's connections end, as far as any handshake showed them.
@@ -174,12 +174,10 @@ impl Known {
         let same = before
             .as_ref()
             .filter(|before| before.report.came_to_the_same(report));
-        let noted_at = match same {
-            Some(before) if report.at.since(before.noted_at) < SAME_EVERY => before.noted_at,
-            _ => {
-                self.offer(seen.clone(), Place::Last);
-                report.at
-            }
+        let noted_at = same.and_then(|before| before.noted_at);
+        let noted_at = match noted_at {
+            Some(noted_at) if report.at.since(noted_at) < SAME_EVERY => Some(noted_at),
+            _ => self.offer(seen.clone(), Place::Last).then_some(report.at),
         };
         let was = before.as_ref().map_or(&[][..], |before| &before.warnings);
         let warnings = warnings_after(report, pins, was);
@@ -205,10 +203,11 @@ impl Known {
         taken
     }
 
-    /// Keeps a handshake to be written; the latest of those that came to the same.
-    fn offer(&mut self, seen: SeenHandshake, place: Place) {
+    /// Keeps a handshake to be written; the latest of those that came to the same. Tells whether
+    /// there was room.
+    fn offer(&mut self, seen: SeenHandshake, place: Place) -> bool {
         if self.unwritten.len() >= ENDPOINTS_MAX && !self.unwritten.contains_key(&seen.endpoint) {
-            return;
+            return false;
         }
         let waiting = self.unwritten.entry(seen.endpoint).or_default();
         waiting.retain(|one| !one.report.came_to_the_same(&seen.report));
@@ -219,6 +218,7 @@ impl Known {
         if waiting.len() > UNWRITTEN_PER_ENDPOINT_MAX {
             waiting.remove(0);
         }
+        true
     }
 }
 
@@ -450,6 +450,20 @@ mod tests {
         assert!(!known.contains(&EndpointId::from_raw(1)));
         handshakes.forget(EndpointId::from_raw(0));
         assert_eq!(handshakes.expiries().len(), ENDPOINTS_MAX - 1);
+    }
+
+    #[test]
+    fn what_found_no_room_is_offered_again_with_the_next() {
+        let handshakes = Handshakes::default();
+        let max = i64::try_from(ENDPOINTS_MAX).unwrap();
+        for endpoint in 0..=max {
+            handshakes.saw(seen(endpoint, 0, None), &PinSet::default());
+        }
+        assert_eq!(unwritten(&handshakes).len(), ENDPOINTS_MAX);
+        handshakes.saw(seen(max, 1, None), &PinSet::default());
+        assert_eq!(unwritten(&handshakes), [1]);
+        handshakes.saw(seen(max, 2, None), &PinSet::default());
+        assert_eq!(unwritten(&handshakes), Vec::<i64>::new(), "now it is");
     }
 
     #[test]
