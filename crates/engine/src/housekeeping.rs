@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::{self, JoinHandle};
 use tracing::{debug, error};
 
 use crate::shared::Shared;
@@ -18,12 +19,17 @@ const RETENTION_BATCHES_MAX: usize = 50;
 
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut round: u64 = 0;
+    let mut sweep: Option<JoinHandle<()>> = None;
     loop {
         round += 1;
         if round.is_multiple_of(BACKLOGS_EVERY_ROUNDS) {
             shared.look_for_backlogs();
         }
-        shared.egress.sweep();
+        // It may read files, and a disk may hang: nothing else waits for it.
+        if sweep.as_ref().is_none_or(JoinHandle::is_finished) {
+            let egress = shared.egress.clone();
+            sweep = Some(task::spawn_blocking(move || egress.sweep()));
+        }
         shared.routes.relearn(&*shared.store).await;
         shared.lanes.sweep(shared.clock.now());
         shared.breakers.sweep(&shared.lanes);
