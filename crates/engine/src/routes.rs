@@ -326,7 +326,7 @@ impl Known {
         name: Option<(OrgId, AppRef)>,
     ) -> (Arc<AppRoutes>, Option<Arc<AppRoutes>>) {
         if self.by_id.len() >= APPLICATIONS_MAX || self.by_ref.len() >= APPLICATIONS_MAX {
-            self.by_id.clear();
+            self.forget_routes(|_, _| true);
             self.by_ref.clear();
         }
         let id = routes.routing.application.id;
@@ -344,4 +344,51 @@ fn say_unusable(endpoint: EndpointId, error: &TransportError) {
         failure = error.failure.as_str(),
         "No delivery to endpoint {endpoint} is possible: {}", error.reason
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use hookseal_domain::application::{Application, ApplicationSpec, Metadata};
+    use hookseal_domain::time::Timestamp;
+
+    use super::*;
+
+    const ORG: &str = "org_23rb8YdGqMT0qIzpgGwdXfHirMu";
+
+    fn app_routes(app: i64) -> Arc<AppRoutes> {
+        let application = Application {
+            id: AppId::from_raw(app),
+            org: OrgId::parse(ORG).unwrap(),
+            spec: ApplicationSpec {
+                name: String::new(),
+                uid: None,
+                throttle_rate: None,
+                metadata: Metadata::new(),
+            },
+            updated_at: Timestamp::from_millis(0),
+        };
+        Arc::new(AppRoutes {
+            routing: Arc::new(Routing {
+                application,
+                version: 1,
+                destinations: Vec::new(),
+            }),
+            prepared: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn what_found_no_room_is_still_learned_again() {
+        let mut known = Known::default();
+        let max = i64::try_from(APPLICATIONS_MAX).unwrap();
+        for app in 0..=max {
+            known.keep(app_routes(app), None);
+        }
+        assert_eq!(
+            (known.by_id.len(), known.former.len()),
+            (1, APPLICATIONS_MAX)
+        );
+        let (_, former) = known.keep(app_routes(0), None);
+        assert!(former.is_some(), "its endpoints may be gone meanwhile");
+    }
 }
