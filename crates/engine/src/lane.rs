@@ -173,6 +173,11 @@ impl Lane {
         Onward::GoOnWithAnother
     }
 
+    /// Counts a worker no more that ended by a panic.
+    pub(crate) fn lost_worker(&self) {
+        self.state.lock().running -= 1;
+    }
+
     /// Counts one more worker, if the endpoint can take it and there is something to do.
     pub(crate) fn begin_another(&self, clock: &dyn Clock) -> bool {
         let mut state = self.state.lock();

@@ -1,6 +1,6 @@
 //! A clock that moves when a test says so.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +20,7 @@ pub(crate) struct ManualClock {
 #[derive(Default)]
 pub(crate) struct NoJitter {
     drawn: AtomicU64,
+    panics: AtomicBool,
 }
 
 // === impl ManualClock ===
@@ -50,8 +51,19 @@ impl Clock for ManualClock {
 
 // === impl NoJitter ===
 
+impl NoJitter {
+    /// The next draw panics.
+    pub(crate) fn panic_next(&self) {
+        self.panics.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Random for NoJitter {
     fn bits(&self) -> u64 {
+        assert!(
+            !self.panics.swap(false, Ordering::Relaxed),
+            "as the test said"
+        );
         // The high half, which becomes the jitter, stays just above the middle; the low half differs, so
         // that keys made of it do.
         0x8000_0000_0000_0000 | (self.drawn.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff)

@@ -319,3 +319,22 @@ async fn a_pause_without_anything_waiting_is_forgotten() {
     let message = trouble.world.publish("{}").await;
     trouble.world.status_becomes(message, DELIVERED).await;
 }
+
+#[tokio::test]
+async fn a_probe_that_panics_is_followed_by_another() {
+    let trouble = Trouble::new().await;
+    trouble.publish(5).await;
+    trouble.paused_until(60).await;
+    trouble.world.random.panic_next();
+    trouble.world.clock.advance(INTERVAL);
+    trouble.paused_until(120).await;
+    trouble.mend();
+    trouble.world.clock.advance(INTERVAL);
+    until("the endpoint to get its deliveries", async || {
+        let breaker = trouble.world.engine.breaker(trouble.endpoint);
+        Ok((breaker == Some(BreakerState::default())).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!(!trouble.hook.received().is_empty());
+}

@@ -46,6 +46,7 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) random: Arc<NoJitter>,
     pub(crate) app: AppId,
     pub(crate) org: OrgId,
     registry: Registry,
@@ -73,7 +74,8 @@ impl World {
         configure(&mut config);
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new());
-        let (engine, store, registry) = start(&folder, &clock, &roots_pem, config).await;
+        let random = Arc::<NoJitter>::default();
+        let (engine, store, registry) = start(&folder, &clock, &random, &roots_pem, config).await;
         let org = OrgId::parse("org_23rb8YdGqMT0qIzpgGwdXfHirMu").unwrap();
         let application = Application {
             id: engine.next_id(),
@@ -92,6 +94,7 @@ impl World {
             engine,
             store,
             clock,
+            random,
             app,
             org,
             registry,
@@ -107,6 +110,7 @@ impl World {
             engine,
             store,
             clock,
+            random,
             app,
             org,
             roots_pem,
@@ -120,11 +124,12 @@ impl World {
         })
         .await
         .unwrap();
-        let (engine, store, registry) = start(&folder, &clock, &roots_pem, config()).await;
+        let (engine, store, registry) = start(&folder, &clock, &random, &roots_pem, config()).await;
         Self {
             engine,
             store,
             clock,
+            random,
             app,
             org,
             registry,
@@ -283,6 +288,7 @@ pub(crate) fn config() -> EngineConfig {
 async fn start(
     folder: &TempDir,
     clock: &Arc<ManualClock>,
+    random: &Arc<NoJitter>,
     roots_pem: &Option<String>,
     config: EngineConfig,
 ) -> (Engine, Arc<dyn Store>, Registry) {
@@ -309,7 +315,7 @@ async fn start(
         store: Arc::clone(&store),
         egress: Egress::new(egress, Arc::new(move || egress_clock.now())).unwrap(),
         clock: Arc::<ManualClock>::clone(clock),
-        random: Arc::new(NoJitter::default()),
+        random: Arc::<NoJitter>::clone(random),
         config,
     };
     let mut registry = Registry::default();
