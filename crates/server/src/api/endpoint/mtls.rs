@@ -18,7 +18,7 @@ use hookseal_store::error::ChangeError;
 
 use crate::api::access::{Authorized, EndpointPath, ManagedApplication, OwnApplication};
 use crate::api::check::Fields;
-use crate::api::endpoint::private::private_name;
+use crate::api::endpoint::private::{in_use_stays, private_name};
 use crate::api::endpoint::transport::edit::Around;
 use crate::api::error::violations::Violations;
 use crate::api::error::{ApiError, ErrorResponses};
@@ -41,6 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// The certificate that is presented to the receiver.
 #[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = EndpointMtlsConfigIn)]
 struct MtlsIn {
     /// In PEM: the certificate, those between it and the root, and its private key.
@@ -82,9 +83,13 @@ async fn get(
     State(api): State<Api>,
 ) -> Result<Response, ApiError> {
     let endpoint = own.endpoint(&api, &named).await?;
+    let name = private_name(&endpoint)?;
+    let says = api.own_layer(&own, &endpoint).await?;
     let book = api.book(own.principal.org()).await?;
-    let identity = book.identities.get(&private_name(&endpoint)?);
+    let identity = book.identities.get(&name);
+    let set = says.client_identity == Some(Choice::Named(name));
     Ok(ok(&identity
+        .filter(|_| set)
         .map(|identity| MtlsOut::of(identity))
         .unwrap_or_default()))
 }
@@ -119,6 +124,9 @@ async fn put(
 }
 
 /// Forgets the certificate that was set for this endpoint alone, with its key.
+///
+/// Where something else names it, it stays for that, and is not presented for this endpoint's own
+/// sake any more.
 #[utoipa::path(delete, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/mtls",
     operation_id = "v1.endpoint.delete-mtls-config", tag = "Endpoint", params(EndpointParams),
     responses((status = 204, description = "Forgotten"), ErrorResponses))]
@@ -139,7 +147,7 @@ async fn delete(
     };
     api.edit_transport(&own, &endpoint, None, edit).await?;
     if api.book(org).await?.identities.contains_key(&name) {
-        api.delete_identity(org, name).await?;
+        in_use_stays(api.delete_identity(org, name).await)?;
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

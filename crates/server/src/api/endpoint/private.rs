@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use hookseal_domain::endpoint::Endpoint;
 use hookseal_domain::id::{EndpointId, OrgId};
 use hookseal_domain::transport::name::Name;
+use hookseal_domain::transport::policy::TransportPolicy;
 
 use crate::api::ApiContext;
+use crate::api::access::OwnApplication;
+use crate::api::endpoint::WHAT;
 use crate::api::error::{ApiError, ErrorCode};
 
 /// The name of what belongs to this endpoint alone.
@@ -20,6 +23,18 @@ fn name_of(endpoint: EndpointId) -> Result<Name, ApiError> {
 }
 
 impl ApiContext {
+    /// What an endpoint says itself of transport security.
+    pub(super) async fn own_layer(
+        &self,
+        own: &OwnApplication,
+        endpoint: &Endpoint,
+    ) -> Result<TransportPolicy, ApiError> {
+        let store = self.engine.store();
+        let transport = store.endpoint_transport(own.id(), endpoint.id).await?;
+        let transport = transport.ok_or_else(|| ApiError::not_found(WHAT))?;
+        Ok(transport.own)
+    }
+
     /// Forgets what belonged to endpoints that were deleted, keys above all. What a policy names
     /// all the same stays.
     pub(crate) async fn forget_private(
@@ -41,7 +56,8 @@ impl ApiContext {
     }
 }
 
-fn in_use_stays(deleted: Result<(), ApiError>) -> Result<(), ApiError> {
+/// What others name is not deleted, which is no error.
+pub(super) fn in_use_stays(deleted: Result<(), ApiError>) -> Result<(), ApiError> {
     match deleted {
         Err(ApiError::Coded {
             code: ErrorCode::InUse,

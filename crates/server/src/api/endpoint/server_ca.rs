@@ -2,6 +2,8 @@
 //!
 //! The compatible operation is kept as a trust anchor set with the endpoint's id for a name, which
 //! the endpoint's own settings trust and no others.
+//!
+//! **Invariant:** roots are only taken away where that is said in so many words.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,7 +21,7 @@ use hookseal_pki::anchor_set::certificate_pem;
 
 use crate::api::access::{Authorized, EndpointPath, ManagedApplication, OwnApplication};
 use crate::api::check::Fields;
-use crate::api::endpoint::private::private_name;
+use crate::api::endpoint::private::{in_use_stays, private_name};
 use crate::api::endpoint::transport::edit::Around;
 use crate::api::error::violations::Violations;
 use crate::api::error::{ApiError, ErrorResponses};
@@ -27,8 +29,8 @@ use crate::api::input::Input;
 use crate::api::params::EndpointParams;
 use crate::api::respond::ok;
 use crate::api::transport::given_anchors;
-
 use crate::api::transport::trust_anchors::{Users, replaced};
+use crate::api::wire::{Patch, present};
 use crate::api::{Api, ApiContext};
 
 /// The operations.
@@ -38,11 +40,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// The roots that an endpoint's chain may end in.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = EndpointServerCaIn)]
 struct ServerCaIn {
     /// One or more certificates in PEM; `null` to trust what the layers below say.
-    #[serde(default)]
-    cert: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, required)]
+    cert: Patch<String>,
 }
 
 /// The roots that an endpoint's chain may end in.
@@ -63,9 +67,11 @@ async fn get(
     State(api): State<Api>,
 ) -> Result<Response, ApiError> {
     let endpoint = own.endpoint(&api, &named).await?;
-    let book = api.book(own.principal.org()).await?;
     let name = private_name(&endpoint)?;
+    let says = api.own_layer(&own, &endpoint).await?;
+    let book = api.book(own.principal.org()).await?;
     let set = book.anchor_sets.get(&name);
+    let set = set.filter(|_| says.trust_anchors == Some(name));
     let pem = |set: &AnchorSet| {
         set.anchors
             .iter()
@@ -80,7 +86,8 @@ async fn get(
 /// Sets the roots that this endpoint's chain may end in, and no others; `null` takes that back.
 ///
 /// To replace a root without an outage, give the old and the new one together, and the new one
-/// alone when the receiver has changed over.
+/// alone when the receiver has changed over. Roots that something else names stay for that when
+/// they are taken back.
 #[utoipa::path(put, path = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/ca",
     operation_id = "v1.endpoint.set-server-ca", tag = "Endpoint", params(EndpointParams),
     request_body = ServerCaIn,
@@ -108,7 +115,9 @@ impl ServerCaIn {
         let mut violations = Violations::default();
         let mut fields = Fields::of_body(&mut violations);
         let now = api.engine.now();
-        let anchors = fields.optional("cert", self.cert, |pem| given_anchors(&pem, now));
+        let cert = fields.required("cert", self.cert);
+        let anchors =
+            cert.and_then(|cert| fields.optional("cert", cert, |pem| given_anchors(&pem, now)));
         violations.finish(anchors)
     }
 }
@@ -153,7 +162,7 @@ impl ApiContext {
         };
         self.edit_transport(own, endpoint, None, edit).await?;
         if self.book(org).await?.anchor_sets.contains_key(&name) {
-            self.delete_anchor_set(org, name).await?;
+            in_use_stays(self.delete_anchor_set(org, name).await)?;
         }
         Ok(())
     }

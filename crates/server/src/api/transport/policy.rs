@@ -129,6 +129,7 @@ impl ApiContext {
         let known = Known {
             book: &book,
             defaults: &defaults,
+            endpoint: None,
         };
         known.check(&mut fields, &policy, &below(&book, name));
         Ok(violations.finish(Some(policy))?)

@@ -29,6 +29,8 @@ use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::KeyKind;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
+use hookseal_domain::transport::name::Name;
+use hookseal_domain::transport::policy::TransportPolicy;
 use hookseal_egress::{Egress, EgressConfig};
 use hookseal_engine::clock::{Clock, Random};
 use hookseal_engine::config::{EngineConfig, SvixHeaders};
@@ -135,6 +137,13 @@ impl Shop {
         };
         self.advance(Duration::from_secs(1));
         self.store.record_handshakes(vec![seen]).await.unwrap();
+    }
+
+    /// A policy that the API would not make.
+    pub(crate) async fn has_policy(&self, name: &str, policy: TransportPolicy) {
+        let (name, now) = (Name::parse(name).unwrap(), self.clock.now());
+        let put = self.store.put_transport_policy(self.org, name, policy, now);
+        put.await.unwrap();
     }
 
     /// The same API behind a socket.

@@ -2,6 +2,7 @@
 
 use hookseal_domain::endpoint::Endpoint;
 use hookseal_domain::endpoint::url::{EndpointUrl, Scheme};
+use hookseal_domain::id::EndpointId;
 use hookseal_domain::transport::book::TransportBook;
 use hookseal_domain::transport::pin::{Enforced, Force};
 use hookseal_domain::transport::policy::{
@@ -24,6 +25,8 @@ use crate::api::transport::references::{Known, missing};
 
 /// What an endpoint says, and all that stands around it.
 pub(crate) struct Around {
+    /// Which endpoint it is.
+    pub(crate) endpoint: EndpointId,
     /// What it says itself.
     pub(crate) transport: EndpointTransport,
     /// Where it receives.
@@ -72,6 +75,7 @@ pub(super) fn checked(
     let known = Known {
         book: &around.book,
         defaults: &around.defaults,
+        endpoint: Some(around.endpoint),
     };
     if let Some(name) = &after.policy
         && !around.book.policies.contains_key(name)
@@ -131,6 +135,7 @@ impl ApiContext {
         let routing = routing.ok_or_else(|| ApiError::not_found(WHAT))?;
         let destination = routing.destination(endpoint.id);
         Ok(Around {
+            endpoint: endpoint.id,
             transport: transport.ok_or_else(|| ApiError::not_found(WHAT))?,
             url: endpoint.spec.url.clone(),
             generation: destination.map_or(0, |destination| destination.generation),

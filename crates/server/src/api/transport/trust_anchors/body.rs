@@ -76,7 +76,9 @@ pub(super) struct AnchorOut {
     /// Since when it is to go.
     #[serde(skip_serializing_if = "Option::is_none")]
     retiring_since: Option<At>,
-    /// How many endpoints' chains ended in it when they were last verified; not in lists.
+    /// How many endpoints' chains ended in it when they were last verified: of all endpoints of the
+    /// organisation, whichever set they use, and 0 where no policy and no endpoint names the set.
+    /// Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     endpoints: Option<u64>,
     /// The certificate.

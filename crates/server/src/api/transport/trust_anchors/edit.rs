@@ -147,16 +147,23 @@ fn unknown() -> ApiError {
 }
 
 impl ApiContext {
-    /// How many endpoints' chains end in the roots of a set.
+    /// How many endpoints' chains end in the roots of a set, whichever set says so: counted by root
+    /// over the organisation. Nobody needs those of a set that nothing names.
     pub(crate) async fn anchor_users(
         &self,
         org: OrgId,
         set: Option<&AnchorSet>,
     ) -> Result<Users, ApiError> {
-        let mut users = Users::new();
-        for anchor in set.map(|set| set.anchors.as_slice()).unwrap_or_default() {
+        let (mut users, store) = (Users::new(), self.engine.store());
+        let Some(set) = set else {
+            return Ok(users);
+        };
+        if store.naming_trust_anchor_set(org, &set.name).await? == 0 {
+            return Ok(users);
+        }
+        for anchor in &set.anchors {
             let key = anchor.spki_sha256;
-            users.insert(key, self.engine.store().anchor_users(org, key).await?);
+            users.insert(key, store.anchor_users(org, key).await?);
         }
         Ok(users)
     }

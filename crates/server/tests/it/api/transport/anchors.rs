@@ -130,6 +130,8 @@ async fn a_root_that_endpoints_need_is_replaced_with_an_overlap() {
     let made = shop.tell("PUT", SET, &pem(&[&old]), 201).await;
     let app = shop.app("a").await;
     let endpoint = shop.endpoint(&app, "https://example.com").await;
+    let transport = format!("/app/{app}/endpoint/{endpoint}/transport");
+    shop.tell("PUT", &transport, &private("partner"), 200).await;
     let root = made["anchors"][0]["pin"].as_str().unwrap();
     shop.saw(&app, &endpoint, &verified(root)).await;
     assert_eq!(shop.get(SET).await["anchors"][0]["endpoints"], 1);
@@ -156,6 +158,11 @@ async fn a_root_that_endpoints_need_is_replaced_with_an_overlap() {
     assert_eq!(forced["anchors"].as_array().unwrap().len(), 1);
 }
 
+/// What an endpoint says that trusts a set alone.
+fn private(set: &str) -> Value {
+    json!({"own": {"trust": "private", "trustAnchors": set}})
+}
+
 /// A good handshake whose chain ended in the root with this key.
 fn verified(root: &str) -> HandshakeReport {
     HandshakeReport {
@@ -165,6 +172,39 @@ fn verified(root: &str) -> HandshakeReport {
         ],
         ..HandshakeReport::default()
     }
+}
+
+#[tokio::test]
+async fn nobody_needs_the_roots_of_a_set_that_nothing_names() {
+    let shop = Shop::open().await;
+    let (old, new) = (
+        TestCa::new("Old CA").unwrap(),
+        TestCa::new("New CA").unwrap(),
+    );
+    let made = shop.tell("PUT", SET, &pem(&[&old]), 201).await;
+    let app = shop.app("a").await;
+    let endpoint = shop.endpoint(&app, "https://example.com").await;
+    let transport = format!("/app/{app}/endpoint/{endpoint}/transport");
+    shop.tell("PUT", &transport, &private("partner"), 200).await;
+    let root = made["anchors"][0]["pin"].as_str().unwrap();
+    shop.saw(&app, &endpoint, &verified(root)).await;
+    let draft = "/transport/trust-anchors/draft";
+    let made = shop.tell("PUT", draft, &pem(&[&old, &new]), 201).await;
+    assert_eq!(made["anchors"][0]["endpoints"], 0);
+    assert_eq!(shop.get(draft).await, made);
+    assert_eq!(shop.get(SET).await["anchors"][0]["endpoints"], 1);
+    // As soon as a policy names it, the count is by root over the organisation.
+    let policy = "/transport/policy/later";
+    let naming = json!({"trustAnchors": "draft"});
+    shop.tell("PUT", policy, &naming, 201).await;
+    assert_eq!(shop.get(draft).await["anchors"][0]["endpoints"], 1);
+    let first = format!("{draft}/anchors/{}", sha256_of(&made, 0));
+    shop.refuses("DELETE", &first, &Value::Null, "would_interrupt")
+        .await;
+    shop.ask("DELETE", policy, "").await.expect(204);
+    let left = shop.ask("DELETE", &first, "").await.expect(200);
+    assert_eq!(left["anchors"].as_array().unwrap().len(), 1);
+    shop.tell("PUT", draft, &pem(&[&old]), 200).await;
 }
 
 #[tokio::test]

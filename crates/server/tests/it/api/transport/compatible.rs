@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use hookseal_domain::transport::name::Name;
+use hookseal_domain::transport::policy::{Choice, TransportPolicy};
 use hookseal_testkit::fake_endpoint::FakeEndpoint;
 use hookseal_testkit::test_ca::{Leaf, LeafSpec, Speaks, TestCa};
 
@@ -181,6 +183,122 @@ async fn refusals() {
         shop.get("/transport/client-identity").await["data"],
         json!([])
     );
+}
+
+#[tokio::test]
+async fn only_an_explicit_null_takes_roots_away() {
+    let shop = Shop::open().await;
+    let ca = TestCa::new("Partner CA").unwrap();
+    let endpoint = shop.path_of_endpoint("a", "https://example.com").await;
+    let (mtls, roots) = (format!("{endpoint}/mtls"), format!("{endpoint}/ca"));
+    let given = json!({"cert": ca.root_pem()});
+    shop.tell("PUT", &roots, &given, 204).await;
+    shop.tell("PUT", &mtls, &identity(&client(&ca, "us")), 204)
+        .await;
+    let own = shop.get(&format!("{endpoint}/transport")).await["own"].clone();
+    let check = async |path: &str, given: Value, loc: &str, rule: &str| {
+        let (found, by, _) = shop.violates("PUT", path, &given).await;
+        assert_eq!((found.as_str(), by.as_str()), (loc, rule));
+        let now = shop.get(&format!("{endpoint}/transport")).await["own"].clone();
+        assert_eq!(now, own, "{given}");
+    };
+    let (missing, unknown) = ("value_error.missing", "value_error.unknown");
+    check(&roots, json!({}), "body.cert", missing).await;
+    check(&roots, json!({"certs": null}), "body.certs", unknown).await;
+    let beside = json!({"cert": null, "force": true});
+    check(&roots, beside, "body.force", unknown).await;
+    check(&roots, json!({"cert": 1}), "body.cert", "type_error").await;
+    check(&mtls, json!({}), "body.identity", missing).await;
+    let null = json!({"identity": null});
+    check(&mtls, null, "body.identity", "type_error").await;
+    let mut beside = identity(&client(&ca, "us"));
+    beside["key"] = "x".into();
+    check(&mtls, beside, "body.key", unknown).await;
+    let empty = shop.ask("PUT", &roots, "").await.expect(422);
+    assert_eq!(empty["detail"][0]["type"], "value_error.jsondecode");
+    assert!(shop.get(&roots).await["cert"].is_string());
+}
+
+#[tokio::test]
+async fn what_belongs_to_one_endpoint_is_not_named_elsewhere() {
+    let shop = Shop::open().await;
+    let ca = TestCa::new("Our CA").unwrap();
+    let endpoint = shop.path_of_endpoint("a", "https://example.com").await;
+    let other = shop.path_of_endpoint("b", "https://example.com").await;
+    shop.tell(
+        "PUT",
+        &format!("{endpoint}/ca"),
+        &json!({"cert": ca.root_pem()}),
+        204,
+    )
+    .await;
+    let given = identity(&client(&ca, "us"));
+    shop.tell("PUT", &format!("{endpoint}/mtls"), &given, 204)
+        .await;
+    let name = endpoint.rsplit('/').next().unwrap();
+    let policy = "/transport/policy/partner";
+    for (field, layer) in [
+        (
+            "trustAnchors",
+            json!({"trust": "private", "trustAnchors": name}),
+        ),
+        ("clientIdentity", json!({"clientIdentity": name})),
+    ] {
+        let (loc, rule, msg) = shop.violates("PUT", policy, &layer).await;
+        let expect = (format!("body.{field}"), "value_error.name.reserved");
+        assert_eq!((loc, rule.as_str()), expect);
+        assert!(msg.contains(name), "{msg}");
+        let theirs = json!({"own": layer});
+        let (loc, rule, _) = shop
+            .violates("PUT", &format!("{other}/transport"), &theirs)
+            .await;
+        let expect = (format!("body.own.{field}"), "value_error.name.reserved");
+        assert_eq!((loc, rule.as_str()), expect);
+    }
+    // Its own settings may say what they say.
+    let transport = format!("{endpoint}/transport");
+    let own = json!({"own": shop.get(&transport).await["own"]});
+    assert_eq!(
+        shop.tell("PUT", &transport, &own, 200).await["own"],
+        own["own"]
+    );
+}
+
+#[tokio::test]
+async fn what_a_policy_names_all_the_same_is_taken_back_whole() {
+    let shop = Shop::open().await;
+    let ca = TestCa::new("Our CA").unwrap();
+    let endpoint = shop.path_of_endpoint("a", "https://example.com").await;
+    let (mtls, roots) = (format!("{endpoint}/mtls"), format!("{endpoint}/ca"));
+    let cert = json!({"cert": ca.root_pem()});
+    shop.tell("PUT", &roots, &cert, 204).await;
+    let given = identity(&client(&ca, "us"));
+    shop.tell("PUT", &mtls, &given, 204).await;
+    let private = Name::parse(endpoint.rsplit('/').next().unwrap()).unwrap();
+    let naming = TransportPolicy {
+        trust_anchors: Some(private.clone()),
+        client_identity: Some(Choice::Named(private)),
+        ..TransportPolicy::default()
+    };
+    shop.has_policy("old", naming).await;
+    shop.ask("DELETE", &mtls, "").await.expect(204);
+    shop.tell("PUT", &roots, &json!({"cert": null}), 204).await;
+    let own = shop.get(&format!("{endpoint}/transport")).await["own"].clone();
+    assert_eq!(own, json!({}));
+    assert_eq!(shop.get(&mtls).await, json!({}));
+    assert_eq!(shop.get(&roots).await, json!({"cert": null}));
+    let left = async |kind: &str| {
+        let list = shop.get(&format!("/transport/{kind}")).await;
+        list["data"].as_array().unwrap().len()
+    };
+    assert_eq!(left("client-identity").await, 1);
+    assert_eq!(left("trust-anchors").await, 1);
+    // Nothing else names them any more, so that they go.
+    shop.has_policy("old", TransportPolicy::default()).await;
+    shop.ask("DELETE", &mtls, "").await.expect(204);
+    shop.tell("PUT", &roots, &json!({"cert": null}), 204).await;
+    assert_eq!(left("client-identity").await, 0);
+    assert_eq!(left("trust-anchors").await, 0);
 }
 
 #[tokio::test]
