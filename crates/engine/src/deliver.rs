@@ -212,8 +212,8 @@ async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
     let Some(body) = job.payload.clone() else {
         return not_sent_to(shared, to, FailureKind::PayloadExpired, PAYLOAD_GONE);
     };
-    let transport = match &to.transport {
-        Ok(transport) => Arc::clone(transport),
+    let transport = match to.transport(&shared.egress).await {
+        Ok(transport) => transport,
         Err(Unusable::Policy(error)) => {
             let mut tried = not_sent_to(shared, to, FailureKind::NotTrusted, &error.reason);
             tried.facts.tls_failure = Some(error.failure);

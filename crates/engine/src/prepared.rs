@@ -11,9 +11,10 @@ use hookseal_domain::endpoint::Destination;
 use hookseal_domain::id::OrgId;
 use hookseal_domain::signature::standard;
 use hookseal_domain::time::Timestamp;
-use hookseal_egress::{Target, Transport, TransportError};
+use hookseal_egress::{Egress, Target, Transport, TransportError};
 
 use crate::config::{EngineConfig, SvixHeaders};
+use crate::transports::LazyTransport;
 
 const WEBHOOK: [HeaderName; 3] = [
     HeaderName::from_static("webhook-id"),
@@ -31,7 +32,7 @@ pub(crate) struct Prepared {
     /// Whose it is.
     pub(crate) org: OrgId,
     /// What its policy demands of connections; nothing is sent without.
-    pub(crate) transport: Result<Arc<Transport>, Unusable>,
+    transport: Result<Arc<LazyTransport>, Unusable>,
     /// What the store knows of it.
     pub(crate) destination: Arc<Destination>,
     /// Where to connect.
@@ -68,7 +69,7 @@ impl Prepared {
     pub(crate) fn new(
         org: OrgId,
         destination: Arc<Destination>,
-        transport: Result<Arc<Transport>, Unusable>,
+        transport: Result<Arc<LazyTransport>, Unusable>,
         config: &EngineConfig,
     ) -> Self {
         let mut headers = HeaderMap::with_capacity(8 + destination.headers.pairs().len());
@@ -91,6 +92,14 @@ impl Prepared {
             headers,
             svix_headers: config.svix_headers,
             retired: AtomicBool::new(false),
+        }
+    }
+
+    /// What its policy demands of connections.
+    pub(crate) async fn transport(&self, egress: &Egress) -> Result<Arc<Transport>, Unusable> {
+        match &self.transport {
+            Ok(transport) => transport.get(egress).await,
+            Err(unusable) => Err(unusable.clone()),
         }
     }
 

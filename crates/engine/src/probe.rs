@@ -57,13 +57,13 @@ pub(crate) async fn probe(
     let routes = routes.map_err(ProbeError::Store)?;
     let to = routes.as_ref().and_then(|routes| routes.endpoint(endpoint));
     let to = to.ok_or(ProbeError::UnknownEndpoint)?;
-    match &to.transport {
+    match to.transport(&shared.egress).await {
         Err(Unusable::Unreadable) => Err(ProbeError::Unreadable),
-        Err(Unusable::Policy(error)) => Ok(not_tried(shared, error)),
+        Err(Unusable::Policy(error)) => Ok(not_tried(shared, &error)),
         Ok(_) if to.destination.url.scheme() == Scheme::Plain => Err(ProbeError::PlainHttp),
         Ok(transport) => {
             let left = deadline.saturating_duration_since(Instant::now());
-            Ok(shared.egress.probe(&to.target, transport, left).await)
+            Ok(shared.egress.probe(&to.target, &transport, left).await)
         }
     }
 }

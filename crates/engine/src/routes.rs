@@ -5,16 +5,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tracing::{error, warn};
+use tokio::time::Instant;
+use tracing::{error, info};
 
 use hookseal_domain::endpoint::Destination;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::transport::book::TransportBook;
 use hookseal_domain::transport::policy::{ResolvedTransport, UnusablePolicy};
-use hookseal_egress::{Egress, Transport, TransportError};
+use hookseal_egress::Egress;
 use hookseal_store::Store;
 use hookseal_store::config::Routing;
 use hookseal_store::error::StoreError;
@@ -23,7 +25,7 @@ use hookseal_store::reference::AppRef;
 use crate::config::EngineConfig;
 use crate::handshakes::Handshakes;
 use crate::prepared::{Prepared, Unusable};
-use crate::transports::Transports;
+use crate::transports::{LazyTransport, Transports, say_unusable};
 
 /// Most applications that are kept in mind; beyond it all are forgotten and learned again.
 const APPLICATIONS_MAX: usize = 20_000;
@@ -32,12 +34,17 @@ const RELEARN_MAX: usize = 100;
 /// Most organisations whose books are kept in mind; most are empty.
 const BOOKS_MAX: usize = 5_000;
 
+/// How long a book that could not be read is not tried again.
+const UNREADABLE_FOR: Duration = Duration::from_secs(5);
+
 /// An application with its endpoints, ready to be sent to.
 pub(crate) struct AppRoutes {
     /// What the store knows of it.
     pub(crate) routing: Arc<Routing>,
     /// In the order of `routing.destinations`.
     prepared: Vec<Arc<Prepared>>,
+    /// How long it is so; for ever unless something could not be read.
+    until: Option<Instant>,
 }
 
 /// The applications that are kept in mind.
@@ -57,6 +64,8 @@ struct Known {
     by_id: HashMap<AppId, Arc<AppRoutes>>,
     by_ref: HashMap<(OrgId, AppRef), AppId>,
     books: HashMap<OrgId, Arc<TransportBook>>,
+    /// Organisations whose books could not be read, and until when that is not tried again.
+    unreadable: HashMap<OrgId, Instant>,
     /// What was forgotten and not learned again yet: connections of what is gone are closed then.
     former: HashMap<AppId, Arc<AppRoutes>>,
 }
@@ -77,6 +86,10 @@ impl AppRoutes {
         self.prepared.get(index)
     }
 
+    fn holds(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
+
     /// Whether attempts are under way to any of its endpoints.
     fn is_in_use(&self) -> bool {
         self.prepared.iter().any(|to| Arc::strong_count(to) > 1)
@@ -90,7 +103,7 @@ impl Routes {
         Self {
             config: config.clone(),
             egress: egress.clone(),
-            transports: Transports::new(egress.clone()),
+            transports: Transports::default(),
             handshakes,
             known: Mutex::default(),
             forgot_in_use: Notify::new(),
@@ -107,7 +120,8 @@ impl Routes {
         let name = (org, app.clone());
         let generation = {
             let known = self.known.lock();
-            if let Some(found) = known.by_ref.get(&name).and_then(|id| known.by_id.get(id)) {
+            let found = known.by_ref.get(&name).and_then(|id| known.by_id.get(id));
+            if let Some(found) = found.filter(|found| found.holds()) {
                 return Ok(Some(Arc::clone(found)));
             }
             known.generation
@@ -127,7 +141,7 @@ impl Routes {
     ) -> Result<Option<Arc<AppRoutes>>, StoreError> {
         let generation = {
             let known = self.known.lock();
-            if let Some(found) = known.by_id.get(&app) {
+            if let Some(found) = known.by_id.get(&app).filter(|found| found.holds()) {
                 return Ok(Some(Arc::clone(found)));
             }
             known.generation
@@ -198,6 +212,9 @@ impl Routes {
         let mut known = self.known.lock();
         known.generation += 1;
         known.books.remove(&org);
+        if let Some(until) = known.unreadable.get_mut(&org) {
+            *until = Instant::now();
+        }
         let in_use = known.forget_routes(|_, routes| routes.routing.application.org == org);
         known.by_ref.retain(|(of, _), _| *of != org);
         drop(known);
@@ -212,17 +229,33 @@ impl Routes {
 
     /// An organisation's book. What can't be read stops the sending, not the publishing.
     async fn book(&self, store: &dyn Store, org: OrgId, generation: u64) -> Book {
-        if let Some(book) = self.known.lock().books.get(&org) {
-            return Ok(Arc::clone(book));
+        {
+            let known = self.known.lock();
+            if let Some(book) = known.books.get(&org) {
+                return Ok(Arc::clone(book));
+            }
+            let unreadable = known.unreadable.get(&org);
+            if unreadable.is_some_and(|until| Instant::now() < *until) {
+                return Err(Unusable::Unreadable);
+            }
         }
         let book = match store.transport_book(org).await {
             Ok(book) => Arc::new(book),
             Err(error) => {
-                error!(error = %error, "Could not read the transport policies of organisation {org}");
+                if self.known.lock().note_unreadable(org) {
+                    error!(
+                        error = %error,
+                        "Could not read the transport policies of organisation {org}: nothing is \
+                         sent for it until that is possible"
+                    );
+                }
                 return Err(Unusable::Unreadable);
             }
         };
         let mut known = self.known.lock();
+        if known.unreadable.remove(&org).is_some() {
+            info!("The transport policies of organisation {org} can be read again");
+        }
         if known.generation == generation {
             if known.books.len() >= BOOKS_MAX {
                 known.books.clear();
@@ -257,10 +290,11 @@ impl Routes {
         let routes = Arc::new(AppRoutes {
             prepared: routing.destinations.iter().map(prepare).collect(),
             routing: Arc::new(routing),
+            until: (!lasting).then(|| Instant::now() + UNREADABLE_FOR),
         });
         let (routes, former) = {
             let mut known = self.known.lock();
-            if known.generation != generation || !lasting {
+            if known.generation != generation {
                 return routes;
             }
             known.keep(routes, name)
@@ -274,7 +308,7 @@ impl Routes {
         to: &Destination,
         resolved: Result<ResolvedTransport, UnusablePolicy>,
         was: Option<&Arc<Prepared>>,
-    ) -> Result<Arc<Transport>, Unusable> {
+    ) -> Result<Arc<LazyTransport>, Unusable> {
         let transport = self.transports.of(to.id, to.generation, resolved);
         transport.map_err(|error| {
             if !was.is_some_and(|was| was.is_unusable_by(&error)) {
@@ -313,6 +347,8 @@ impl Known {
         }
         let mut in_use = false;
         let forgotten = self.by_id.extract_if(|app, routes| forget(app, routes));
+        // What could not be read was never sent to, and hides nothing that was.
+        let forgotten = forgotten.filter(|(_, routes)| routes.until.is_none());
         self.former
             .extend(forgotten.inspect(|(_, routes)| in_use |= routes.is_in_use()));
         in_use
@@ -333,17 +369,26 @@ impl Known {
         if let Some(name) = name {
             self.by_ref.insert(name, id);
         }
-        let kept = self.by_id.entry(id).or_insert(routes);
-        (Arc::clone(kept), self.former.remove(&id))
+        let kept = match self.by_id.get(&id) {
+            Some(kept) if kept.until.is_none() => Arc::clone(kept),
+            _ => {
+                self.by_id.insert(id, Arc::clone(&routes));
+                routes
+            }
+        };
+        // As long as it can't be read what is so now, nobody knows what of before still is.
+        let former = kept.until.is_none().then(|| self.former.remove(&id));
+        (kept, former.flatten())
     }
-}
 
-fn say_unusable(endpoint: EndpointId, error: &TransportError) {
-    warn!(
-        endpoint.id = %endpoint,
-        failure = error.failure.as_str(),
-        "No delivery to endpoint {endpoint} is possible: {}", error.reason
-    );
+    /// Remembers that a book can't be read; tells whether that is new.
+    fn note_unreadable(&mut self, org: OrgId) -> bool {
+        if self.unreadable.len() >= BOOKS_MAX {
+            self.unreadable.clear();
+        }
+        let until = Instant::now() + UNREADABLE_FOR;
+        self.unreadable.insert(org, until).is_none()
+    }
 }
 
 #[cfg(test)]
@@ -374,7 +419,33 @@ mod tests {
                 destinations: Vec::new(),
             }),
             prepared: Vec::new(),
+            until: None,
         })
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_kept_for_a_moment_and_hides_nothing() {
+        let mut known = Known::default();
+        let app = AppId::from_raw(1);
+        known.keep(app_routes(1), None);
+        known.forget_routes(|_, _| true);
+        let unreadable = |until| {
+            let mut routes = Arc::into_inner(app_routes(1)).unwrap();
+            routes.until = Some(until);
+            Arc::new(routes)
+        };
+        let now = Instant::now();
+        let (kept, former) = known.keep(unreadable(now + UNREADABLE_FOR), None);
+        assert!(kept.holds() && former.is_none());
+        let (kept, _) = known.keep(unreadable(now), None);
+        assert!(!kept.holds(), "to be read again");
+        known.forget_routes(|_, _| true);
+        assert!(known.former.get(&app).unwrap().until.is_none());
+        let (kept, former) = known.keep(app_routes(1), None);
+        assert!(kept.holds() && former.is_some(), "compared with what was");
+        let org = OrgId::parse(ORG).unwrap();
+        assert!(known.note_unreadable(org));
+        assert!(!known.note_unreadable(org), "told once");
     }
 
     #[test]

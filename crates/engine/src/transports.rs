@@ -8,98 +8,114 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use tokio::task;
+use tracing::warn;
 
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::policy::{ResolvedTransport, UnusablePolicy};
 use hookseal_egress::{Egress, Transport, TransportError};
 
+use crate::prepared::Unusable;
+
 /// Most endpoints whose transports are kept, a few kilobytes each: as many as applications are.
 const ENDPOINTS_MAX: usize = 20_000;
 
-/// The transports that were made.
-pub(crate) struct Transports {
-    egress: Egress,
-    made: Mutex<AllMade>,
-}
-
+/// The transports of endpoints.
 #[derive(Default)]
-struct AllMade(HashMap<EndpointId, Made>);
+pub(crate) struct Transports(Mutex<HashMap<EndpointId, Arc<LazyTransport>>>);
 
-struct Made {
+/// One endpoint's transport: made when it is first needed, since that reads keys and roots.
+pub(crate) struct LazyTransport {
+    endpoint: EndpointId,
     generation: u64,
-    of: ResolvedTransport,
-    transport: Arc<Transport>,
+    of: Arc<ResolvedTransport>,
+    made: OnceCell<Result<Arc<Transport>, TransportError>>,
+    retired: Mutex<bool>,
 }
 
 // === impl Transports ===
 
 impl Transports {
-    pub(crate) fn new(egress: Egress) -> Self {
-        Self {
-            egress,
-            made: Mutex::default(),
-        }
-    }
-
     /// The transport of an endpoint's policy: the one it had, if that stays the same.
     pub(crate) fn of(
         &self,
         endpoint: EndpointId,
         generation: u64,
         resolved: Result<ResolvedTransport, UnusablePolicy>,
-    ) -> Result<Arc<Transport>, TransportError> {
+    ) -> Result<Arc<LazyTransport>, TransportError> {
         let resolved = resolved.map_err(unusable)?;
-        if let Some(made) = self.made.lock().find(endpoint, generation, &resolved) {
-            return Ok(made);
+        let mut known = self.0.lock();
+        if let Some(known) = known.get(&endpoint)
+            && known.generation == generation
+            && *known.of == resolved
+        {
+            return Ok(Arc::clone(known));
         }
-        // Not under the lock: it reads keys and roots.
-        let transport = self.egress.transport(&resolved)?;
-        let mut made = self.made.lock();
-        // Somebody may have been faster: then theirs, so that connections are shared.
-        if let Some(made) = made.find(endpoint, generation, &resolved) {
-            return Ok(made);
+        if known.len() >= ENDPOINTS_MAX {
+            // Whatever no route holds; all if each is held.
+            known.retain(|_, transport| Arc::strong_count(transport) > 1);
+            if known.len() >= ENDPOINTS_MAX {
+                known.clear();
+            }
         }
-        let new = Made {
+        let transport = Arc::new(LazyTransport {
+            endpoint,
             generation,
-            of: resolved,
-            transport: Arc::clone(&transport),
-        };
-        made.keep(endpoint, new);
+            of: Arc::new(resolved),
+            made: OnceCell::new(),
+            retired: Mutex::new(false),
+        });
+        known.insert(endpoint, Arc::clone(&transport));
         Ok(transport)
     }
 
     /// Forgets an endpoint that is gone.
     pub(crate) fn forget(&self, endpoint: EndpointId) {
-        self.made.lock().0.remove(&endpoint);
+        self.0.lock().remove(&endpoint);
     }
 }
 
-// === impl AllMade ===
+// === impl LazyTransport ===
 
-impl AllMade {
-    fn find(
-        &self,
-        endpoint: EndpointId,
-        generation: u64,
-        resolved: &ResolvedTransport,
-    ) -> Option<Arc<Transport>> {
-        let made = self.0.get(&endpoint)?;
-        let same = made.generation == generation && made.of == *resolved;
-        same.then(|| Arc::clone(&made.transport))
-    }
-
-    fn keep(&mut self, endpoint: EndpointId, made: Made) {
-        if self.0.len() >= ENDPOINTS_MAX {
-            // Whatever no route holds; all if each is held.
-            self.0
-                .retain(|_, made| Arc::strong_count(&made.transport) > 1);
-            if self.0.len() >= ENDPOINTS_MAX {
-                self.0.clear();
+impl LazyTransport {
+    /// The transport; made where nobody waits for the thread, once for all who ask.
+    pub(crate) async fn get(&self, egress: &Egress) -> Result<Arc<Transport>, Unusable> {
+        let make = || async {
+            let (egress, resolved) = (egress.clone(), Arc::clone(&self.of));
+            let made = task::spawn_blocking(move || egress.transport(&resolved)).await;
+            // It panicked, or everything ends.
+            let made = made.map_err(|_| Unusable::Unreadable)?;
+            if let Err(error) = &made {
+                say_unusable(self.endpoint, error);
             }
+            Ok(made)
+        };
+        let made = self.made.get_or_try_init(make).await?;
+        let transport = made.as_ref().map_err(|e| Unusable::Policy(e.clone()))?;
+        if *self.retired.lock() {
+            transport.retire();
         }
-        self.0.insert(endpoint, made);
+        Ok(Arc::clone(transport))
     }
+
+    /// Nothing begins to be sent under it any more, whether it is made already or not.
+    pub(crate) fn retire(&self) {
+        *self.retired.lock() = true;
+        if let Some(Ok(transport)) = self.made.get() {
+            transport.retire();
+        }
+    }
+}
+
+/// Says that nothing can be sent to an endpoint.
+pub(crate) fn say_unusable(endpoint: EndpointId, error: &TransportError) {
+    warn!(
+        endpoint.id = %endpoint,
+        failure = error.failure.as_str(),
+        "No delivery to endpoint {endpoint} is possible: {}", error.reason
+    );
 }
 
 fn unusable(error: UnusablePolicy) -> TransportError {
@@ -117,22 +133,15 @@ fn unusable(error: UnusablePolicy) -> TransportError {
 
 #[cfg(test)]
 mod tests {
-    use hookseal_domain::time::Timestamp;
     use hookseal_domain::transport::policy::{
         KeyExchangeGroups, Pinning, RevocationMode, TlsVersion, Trust,
     };
-    use hookseal_egress::EgressConfig;
     use hookseal_pki::certificate::SpkiSha256;
 
     use super::*;
 
     const ONE: EndpointId = EndpointId::from_raw(1);
     const OTHER: EndpointId = EndpointId::from_raw(2);
-
-    fn transports() -> Transports {
-        let clock = Arc::new(|| Timestamp::from_millis(0));
-        Transports::new(Egress::new(EgressConfig::default(), clock).unwrap())
-    }
 
     fn plain() -> ResolvedTransport {
         ResolvedTransport {
@@ -160,7 +169,7 @@ mod tests {
 
     #[test]
     fn each_endpoint_has_its_own_until_its_policy_or_generation_changes() {
-        let transports = transports();
+        let transports = Transports::default();
         let of = |endpoint, generation, resolved| {
             let made = transports.of(endpoint, generation, Ok(resolved));
             made.unwrap()
