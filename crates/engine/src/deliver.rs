@@ -4,7 +4,6 @@
 //! by this node's epoch, so that it is tried again.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,10 +25,10 @@ use hookseal_store::work::FinishedAttempt;
 use crate::backlog;
 use crate::breakers;
 use crate::lane::{Job, Lane, Onward};
-use crate::lanes::{Change, Leaving};
 use crate::persist::until_stored;
 use crate::prepared::{Prepared, Unusable};
 use crate::shared::Shared;
+use crate::underway::Underway;
 
 /// Why nothing was sent where the store can't tell where to.
 const UNREADABLE: &str = "Hookseal can't read how to deliver to this endpoint; see its log";
@@ -55,15 +54,6 @@ enum Found {
     Hold(Arc<Prepared>),
     Deleted,
     Unreadable,
-}
-
-/// What an attempt holds of its lane: given back even if it panics.
-struct Underway<'w> {
-    shared: &'w Arc<Shared>,
-    lane: &'w Arc<Lane>,
-    turn: Turn,
-    job_bytes: usize,
-    left: bool,
 }
 
 /// Starts a worker that the lane has counted already.
@@ -98,13 +88,7 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
 }
 
 async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn) {
-    let mut underway = Underway {
-        shared,
-        lane,
-        turn,
-        job_bytes: job.payload_bytes(),
-        left: false,
-    };
+    let mut underway = Underway::new(shared, lane, turn, job.payload_bytes());
     let mut overtaken = 0;
     let (verdict, outcome) = loop {
         let found = find(shared, lane, &job).await;
@@ -394,35 +378,4 @@ async fn switch_off(shared: &Shared, lane: &Lane) {
 async fn hold(shared: &Shared, lane: &Lane, job: &Job) {
     let held = || shared.store.hold(vec![(lane.app, job.key)]);
     until_stored(shared, "hold a delivery", held).await;
-}
-
-// === impl Underway ===
-
-impl Underway<'_> {
-    fn leave(&mut self, verdict: Verdict, outcome: Option<Outcome>) -> Option<Change> {
-        self.left = true;
-        let leaving = Leaving {
-            job_bytes: self.job_bytes,
-            turn: self.turn,
-            verdict,
-            outcome,
-            at: self.shared.clock.now(),
-        };
-        self.shared.lanes.leave(self.lane, &leaving)
-    }
-}
-
-impl Drop for Underway<'_> {
-    fn drop(&mut self) {
-        // What was dropped otherwise ends together with the engine.
-        if self.left || !thread::panicking() {
-            return;
-        }
-        self.lane.lost_worker();
-        error!(endpoint.id = %self.lane.endpoint, "An attempt ended by a panic");
-        if let Some(change) = self.leave(Verdict::Unclear, None) {
-            let (shared, lane) = (Arc::clone(self.shared), Arc::clone(self.lane));
-            tokio::spawn(async move { breakers::follow(&shared, &lane, change).await });
-        }
-    }
 }

@@ -24,6 +24,7 @@ mod schedule;
 mod shared;
 mod shutdown;
 mod transports;
+mod underway;
 
 use std::sync::Arc;
 use std::time::Duration;

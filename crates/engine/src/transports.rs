@@ -133,9 +133,11 @@ fn unusable(error: UnusablePolicy) -> TransportError {
 
 #[cfg(test)]
 mod tests {
+    use hookseal_domain::time::Timestamp;
     use hookseal_domain::transport::policy::{
         KeyExchangeGroups, Pinning, RevocationMode, TlsVersion, Trust,
     };
+    use hookseal_egress::EgressConfig;
     use hookseal_pki::certificate::SpkiSha256;
 
     use super::*;
@@ -185,5 +187,16 @@ mod tests {
             assert!(!back, "what was withdrawn does not come back");
             assert!(!Arc::ptr_eq(&again, &of(ONE, 2, resolved)));
         }
+    }
+
+    #[tokio::test]
+    async fn is_made_when_it_is_needed_and_once() {
+        let clock = Arc::new(|| Timestamp::from_millis(0));
+        let egress = Egress::new(EgressConfig::default(), clock).unwrap();
+        let transports = Transports::default();
+        let lazy = transports.of(ONE, 1, Ok(plain())).unwrap();
+        assert!(lazy.made.get().is_none(), "nobody needs it yet");
+        let (one, other) = tokio::join!(lazy.get(&egress), lazy.get(&egress));
+        assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
     }
 }

@@ -1,0 +1,73 @@
+//! What an attempt under way holds of its lane.
+//!
+//! **Invariant:** given back exactly once, even if the attempt panics: a probe that never ended
+//! would pause its lane for ever.
+
+use std::sync::Arc;
+use std::thread;
+
+use tracing::error;
+
+use hookseal_domain::delivery::breaker::{Turn, Verdict};
+use hookseal_domain::delivery::outcome::Outcome;
+
+use crate::breakers;
+use crate::lane::Lane;
+use crate::lanes::{Change, Leaving};
+use crate::shared::Shared;
+
+/// What an attempt holds of its lane: given back even if it panics.
+pub(crate) struct Underway<'w> {
+    shared: &'w Arc<Shared>,
+    lane: &'w Arc<Lane>,
+    turn: Turn,
+    job_bytes: usize,
+    left: bool,
+}
+
+// === impl Underway ===
+
+impl<'w> Underway<'w> {
+    pub(crate) fn new(
+        shared: &'w Arc<Shared>,
+        lane: &'w Arc<Lane>,
+        turn: Turn,
+        job_bytes: usize,
+    ) -> Self {
+        Self {
+            shared,
+            lane,
+            turn,
+            job_bytes,
+            left: false,
+        }
+    }
+
+    /// Gives it back; tells what that changed.
+    pub(crate) fn leave(&mut self, verdict: Verdict, outcome: Option<Outcome>) -> Option<Change> {
+        self.left = true;
+        let leaving = Leaving {
+            job_bytes: self.job_bytes,
+            turn: self.turn,
+            verdict,
+            outcome,
+            at: self.shared.clock.now(),
+        };
+        self.shared.lanes.leave(self.lane, &leaving)
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        // What was dropped otherwise ends together with the engine.
+        if self.left || !thread::panicking() {
+            return;
+        }
+        self.lane.lost_worker();
+        error!(endpoint.id = %self.lane.endpoint, "An attempt ended by a panic");
+        if let Some(change) = self.leave(Verdict::Unclear, None) {
+            let (shared, lane) = (Arc::clone(self.shared), Arc::clone(self.lane));
+            tokio::spawn(async move { breakers::follow(&shared, &lane, change).await });
+        }
+    }
+}
