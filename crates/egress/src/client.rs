@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{EgressConfig, EgressConfigError};
 use crate::connection::{ClientSide, Connection};
-use crate::error::ExchangeError;
+use crate::error::{ExchangeError, is_leave};
 use crate::exchange::{DeliveryRequest, Exchanged, Progress, Stage};
 use crate::limits::OPENING_WAIT_MAX;
 use crate::open::Opener;
@@ -164,9 +164,12 @@ impl Inner {
             match self.send(key, connection, route, copy, progress).await {
                 // The peer closed it while we took it: it has seen nothing, or not answered at
                 // all. Deliveries are at-least-once anyway. A second connection settles it.
-                Err(error) if error.is_stale_connection() => self.pool.drop_closed(key, &session),
+                Err(error) if error.is_stale_connection() => {}
+                // Somebody else opened it and meets the same.
+                Ok(()) if progress.refuses_certificate() => {}
                 result => return result,
             }
+            self.pool.drop_closed(key, &session);
         }
         self.attempt_anew(key, route, request, progress).await
     }
@@ -181,6 +184,8 @@ impl Inner {
         progress: &mut Progress,
     ) -> Result<(), ExchangeError> {
         let mut refused: Vec<CertificateSha256> = Vec::new();
+        // What a receiver says nothing of may be no refusal: it is not remembered as one.
+        let mut all_in_words = true;
         loop {
             progress.restart();
             let result = self
@@ -194,8 +199,9 @@ impl Inner {
                 Ok(()) => progress.answered_failure(),
                 Err(error) => error.tls_failure(),
             };
+            all_in_words &= failure != Some(TlsFailure::ClosedWithoutAlert);
             if failure.is_none_or(|failure| !may_refuse_certificate(failure)) {
-                if result.is_ok() && !refused.is_empty() {
+                if result.is_ok() && !refused.is_empty() && all_in_words {
                     identity.remember(&route.origin.authority, presented);
                 }
                 return result;
@@ -241,6 +247,7 @@ impl Inner {
         progress.check_policy_holds(&request.transport)?;
         progress.stage = Stage::Exchanging;
         let session = connection.session().clone();
+        let signs = connection.signs().clone();
         progress.session = Some(session.clone());
         let answer = &mut progress.answer;
         let sent = match connection {
@@ -248,7 +255,7 @@ impl Inner {
                 let request = request.into_http1(route);
                 let sent = connection.exchange(request, answer).await;
                 sent.map(|reusable| {
-                    if reusable {
+                    if reusable && !progress.refuses_certificate() {
                         self.pool.keep(key, connection);
                     }
                 })
@@ -259,12 +266,16 @@ impl Inner {
             }
         };
         match sent {
-            Err(ExchangeError::Closed(error)) if session.is_on_trial() => {
+            Err(ExchangeError::Closed(error))
+                if session.is_on_trial() && !is_leave(&error, &signs) =>
+            {
                 Err(ExchangeError::ClosedWithoutAlert(error))
             }
             Err(error) => Err(error),
             Ok(()) => {
-                session.prove();
+                if !progress.refuses_certificate() {
+                    session.prove();
+                }
                 Ok(())
             }
         }

@@ -129,6 +129,13 @@ impl Connection {
             Self::Http2(connection) => &connection.session,
         }
     }
+
+    pub(crate) fn signs(&self) -> &Signs {
+        match self {
+            Self::Http1(connection) => &connection.signs,
+            Self::Http2(connection) => &connection.signs,
+        }
+    }
 }
 
 // === impl Session ===
@@ -216,15 +223,15 @@ impl Http1 {
         answer: &mut Answer,
     ) -> Result<bool, ExchangeError> {
         let signs = &self.signs;
-        signs.clear_answered();
+        signs.clear();
         let response = self.driver.drive(self.sender.send_request(request)).await;
         let response =
             response.map_err(|error| ExchangeError::of_request(error, signs, signs.answered()))?;
         let body = answer.take_head(response);
+        answer.after_refused_renegotiation = signs.renegotiation_demanded();
         if !body.is_end_stream() {
             self.driver.drive(answer.read_body(body, signs)).await;
         }
-        answer.after_refused_renegotiation = signs.renegotiation_demanded();
         if !matches!(answer.rest, Rest::None) {
             return Ok(false);
         }

@@ -210,6 +210,14 @@ fn is_peer_leaving(error: &h2::Error) -> bool {
     error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
+/// Whether the peer of a [`ExchangeError::Closed`] spoke HTTP/2 before it went: then it left, and
+/// did not refuse us in silence.
+pub(crate) fn is_leave(error: &hyper::Error, signs: &Signs) -> bool {
+    // A request that was never sent says nothing of why.
+    error.is_canceled() && signs.answered()
+        || find_cause::<h2::Error>(error).is_some_and(is_peer_leaving)
+}
+
 fn is_protocol_error(error: &h2::Error) -> bool {
     error.is_library() && !error.is_io()
 }

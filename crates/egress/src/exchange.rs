@@ -230,6 +230,12 @@ impl Progress {
         }
     }
 
+    /// Whether an answer says that our certificate is not accepted.
+    pub(crate) fn refuses_certificate(&self) -> bool {
+        let failure = self.answered_failure();
+        failure.is_some_and(TlsFailure::refuses_our_certificate)
+    }
+
     /// Says how it ended; `Err` if the time was up.
     pub(crate) fn conclude(
         mut self,
@@ -244,7 +250,10 @@ impl Progress {
                 None => (FailureKind::Internal, None, self.oddity()),
             },
             Ok(Err(error)) => (error.kind(), error.tls_failure(), Some(error.in_words())),
-            Err(_) => (FailureKind::TimedOut, None, Some(self.lateness())),
+            Err(_) => match answered {
+                Some(failure) => (FailureKind::TimedOut, answered, Some(in_http(failure))),
+                None => (FailureKind::TimedOut, None, Some(self.lateness())),
+            },
         };
         let reason = reason.map(shortened);
         let is_answer = match &result {
@@ -294,7 +303,13 @@ impl Progress {
             let client = &mut report.client;
             client.accepted = client.presented.is_some() && (200..300).contains(&head.status);
         }
-        let on_trial = self.session.as_ref().is_some_and(Session::is_on_trial);
+        // What ended before anything could be sent is well only if there was a session, and if
+        // the server did not want to know us.
+        let on_trial = match (&self.session, &self.handshake) {
+            (Some(session), _) => session.is_on_trial(),
+            (None, Some(report)) => report.client.requested || report.tls.is_none(),
+            (None, None) => false,
+        };
         match self.handshake.take() {
             Some(mut report) if failed.is_some() => {
                 report.failure = failed;
@@ -372,4 +387,37 @@ fn in_http(failure: TlsFailure) -> String {
         }
     };
     with_advice(what, failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use hookseal_domain::delivery::attempt::TlsFacts;
+
+    use super::*;
+
+    /// An attempt whose time was up between its handshake and its request.
+    #[tokio::test]
+    async fn a_handshake_that_nothing_followed() {
+        for (asked, shaken, is_reported) in [
+            (false, true, true),
+            (true, true, false),
+            (false, false, false),
+        ] {
+            let mut progress = Progress::new(Duration::ZERO);
+            let mut report = HandshakeReport::default();
+            report.client.requested = asked;
+            report.tls = shaken.then(|| TlsFacts {
+                version: "TLSv1.3".to_owned(),
+                cipher_suite: String::new(),
+                key_exchange_group: String::new(),
+                peer_spki_sha256: String::new(),
+                certificate_expires_at: Timestamp::default(),
+            });
+            progress.handshake = Some(Box::new(report));
+            let pending = std::future::pending::<Result<(), ExchangeError>>();
+            let late = tokio::time::timeout(Duration::ZERO, pending).await;
+            let exchanged = progress.conclude(late, Duration::ZERO, Timestamp::default());
+            assert_eq!(exchanged.handshake.is_some(), is_reported);
+        }
+    }
 }

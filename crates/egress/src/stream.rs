@@ -37,7 +37,7 @@ struct Noted {
     /// What ended the TLS session. HTTP/2 would keep its text only.
     tls_error: OnceLock<rustls::Error>,
     /// Whether the peer asked for another handshake within the session (TLS 1.2), which it is
-    /// refused.
+    /// refused, since this was last cleared.
     renegotiation: AtomicBool,
 }
 
@@ -144,9 +144,10 @@ impl AsyncWrite for PeerStream {
 // === impl Signs ===
 
 impl Signs {
-    /// From now on, whether there is an answer to the next request.
-    pub(crate) fn clear_answered(&self) {
+    /// Forgets what belongs to the last request.
+    pub(crate) fn clear(&self) {
         self.0.answered.store(false, Ordering::Relaxed);
+        self.0.renegotiation.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn answered(&self) -> bool {
@@ -159,5 +160,20 @@ impl Signs {
 
     pub(crate) fn renegotiation_demanded(&self) -> bool {
         self.0.renegotiation.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_belong_to_one_request() {
+        let signs = Signs::default();
+        signs.0.answered.store(true, Ordering::Relaxed);
+        signs.0.renegotiation.store(true, Ordering::Relaxed);
+        assert!(signs.answered() && signs.renegotiation_demanded());
+        signs.clear();
+        assert!(!signs.answered() && !signs.renegotiation_demanded());
     }
 }

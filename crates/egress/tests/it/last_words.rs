@@ -24,8 +24,8 @@ use crate::identities::presenting;
 use crate::server::{Server, read_request, serve};
 use crate::tls_receiver::{TlsReceiver, leaf};
 
-const HTTP1: &[u8] = b"http/1.1";
-const HTTP2: &[u8] = b"h2";
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
+pub(crate) const HTTP2: &[u8] = b"h2";
 /// More than all buffers on the way hold.
 const LARGE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -34,7 +34,7 @@ fn large() -> Bytes {
 }
 
 /// Asks for a client certificate but does without, like nginx and others that decide later.
-fn asking(ca: &TestCa, clients: &TestCa, alpn: &[u8]) -> TlsAcceptor {
+pub(crate) fn asking(ca: &TestCa, clients: &TestCa, alpn: &[u8]) -> TlsAcceptor {
     let shown: Leaf = leaf(ca);
     let provider = Arc::new(default_provider());
     let mut roots = RootCertStore::empty();
@@ -55,7 +55,7 @@ fn asking(ca: &TestCa, clients: &TestCa, alpn: &[u8]) -> TlsAcceptor {
 }
 
 /// Does something with each connection once its handshake is done.
-async fn after_handshake<F>(
+pub(crate) async fn after_handshake<F>(
     acceptor: TlsAcceptor,
     work: impl Fn(TlsStream<TcpStream>, usize) -> F + Clone + Send + Sync + 'static,
 ) -> Server
@@ -197,6 +197,10 @@ async fn an_older_certificate_after_silence() {
     let report = exchanged.handshake.unwrap();
     assert_eq!(report.client.decision, PresentDecision::FellBack);
     assert_eq!(server.connections(), 2);
+    // Nobody knows that it was a refusal: the newest gets another chance.
+    client.set_generation(2);
+    check_status(&client.post(&server.tls_url()).await, 200);
+    assert_eq!(server.connections(), 4);
 }
 
 /// Whoever closes without having asked has another reason.

@@ -23,3 +23,4 @@ mod server;
 mod tls;
 mod tls_receiver;
 mod tool;
+mod trials;
