@@ -1,13 +1,15 @@
 //! Lanes whose endpoints fail the same way each time: paused, tried by a single delivery after each
-//! interval, and let go at once when people change something.
+//! interval, and let go at once when people change what the failure may come from.
 //!
 //! **Invariant:** what waits for a paused lane is in the store, and comes back with the lane.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{info, warn};
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
 
 use hookseal_domain::delivery::breaker::PauseReason;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
@@ -17,23 +19,50 @@ use crate::backlog;
 use crate::deliver;
 use crate::lane::Lane;
 use crate::lanes::{Change, Lanes};
+use crate::prepared::Way;
 use crate::shared::Shared;
+
+/// How long to leave the store alone when it could not tell what a change was.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The lanes that have trouble. There is no entry without a lane for longer than until the next
 /// sweep.
 #[derive(Default)]
 pub(crate) struct Breakers {
-    troubled: Mutex<HashMap<EndpointId, OrgId>>,
+    troubled: Mutex<HashMap<EndpointId, Troubled>>,
     /// When pauses end.
     probes: Mutex<BTreeSet<(Timestamp, EndpointId)>>,
+    /// People changed something that may be about one of the lanes.
+    touched: Notify,
 }
+
+/// A lane whose endpoint failed.
+struct Troubled {
+    org: OrgId,
+    app: AppId,
+    /// How it was sent to when it failed last.
+    failed_on: Way,
+    /// Whether people changed something since that may be how it is sent to.
+    is_touched: bool,
+}
+
+/// The store can't tell how an endpoint is sent to.
+struct Unreadable;
 
 // === impl Breakers ===
 
 impl Breakers {
     /// Remembers a lane whose endpoint failed: to be called before the breaker hears of it.
-    pub(crate) fn watch(&self, endpoint: EndpointId, org: OrgId) {
-        self.troubled.lock().insert(endpoint, org);
+    pub(crate) fn watch(&self, lane: &Lane, org: OrgId, failed_on: Way) {
+        let mut troubled = self.troubled.lock();
+        let before = troubled.get(&lane.endpoint);
+        let troubled_now = Troubled {
+            org,
+            app: lane.app,
+            failed_on,
+            is_touched: before.is_some_and(|before| before.is_touched),
+        };
+        troubled.insert(lane.endpoint, troubled_now);
     }
 
     /// When the next pause ends.
@@ -43,7 +72,7 @@ impl Breakers {
 
     /// How many lanes are paused, by why.
     pub(crate) fn paused(&self, lanes: &Lanes) -> [(&'static str, i64); 1] {
-        let reasons = self.troubled_lanes(lanes, |_| true).into_iter();
+        let reasons = self.troubled_lanes(lanes).into_iter();
         let mut by_tls = 0;
         for reason in reasons.filter_map(|lane| lane.breaker().state().reason()) {
             match reason {
@@ -63,12 +92,55 @@ impl Breakers {
         }
     }
 
-    fn troubled_lanes(&self, lanes: &Lanes, wanted: impl Fn(OrgId) -> bool) -> Vec<Arc<Lane>> {
-        let troubled: Vec<EndpointId> = {
-            let troubled = self.troubled.lock();
-            let wanted = troubled.iter().filter(|(_, org)| wanted(**org));
-            wanted.map(|(endpoint, _)| *endpoint).collect()
-        };
+    /// People changed something of an application.
+    pub(crate) fn application_changed(&self, app: AppId) {
+        self.touch(|troubled| troubled.app == app);
+    }
+
+    /// People changed what may hold for a whole organisation.
+    pub(crate) fn organisation_changed(&self, org: OrgId) {
+        self.touch(|troubled| troubled.org == org);
+    }
+
+    fn touch(&self, wanted: impl Fn(&Troubled) -> bool) {
+        let mut troubled = self.troubled.lock();
+        let mut any = false;
+        for touched in troubled.values_mut().filter(|one| wanted(one)) {
+            touched.is_touched = true;
+            any = true;
+        }
+        drop(troubled);
+        if any {
+            self.touched.notify_one();
+        }
+    }
+
+    fn take_touched(&self) -> Vec<(EndpointId, AppId)> {
+        let mut troubled = self.troubled.lock();
+        let touched = troubled.iter_mut().filter(|(_, one)| one.is_touched);
+        touched
+            .map(|(endpoint, one)| {
+                one.is_touched = false;
+                (*endpoint, one.app)
+            })
+            .collect()
+    }
+
+    fn touch_again(&self, endpoint: EndpointId) {
+        if let Some(one) = self.troubled.lock().get_mut(&endpoint) {
+            one.is_touched = true;
+        }
+    }
+
+    /// Whether an endpoint is sent to otherwise than when it failed last.
+    fn failed_otherwise(&self, endpoint: EndpointId, now: Option<&Way>) -> bool {
+        let troubled = self.troubled.lock();
+        let failed_on = troubled.get(&endpoint).map(|one| &one.failed_on);
+        failed_on.is_some_and(|failed_on| now.is_none_or(|now| !now.is_same(failed_on)))
+    }
+
+    fn troubled_lanes(&self, lanes: &Lanes) -> Vec<Arc<Lane>> {
+        let troubled: Vec<EndpointId> = self.troubled.lock().keys().copied().collect();
         troubled
             .into_iter()
             .filter_map(|endpoint| lanes.get(endpoint))
@@ -126,25 +198,52 @@ pub(crate) fn probe_due(shared: &Arc<Shared>) {
     }
 }
 
-/// People changed an application: whatever failed before counts no more.
-pub(crate) fn application_changed(shared: &Arc<Shared>, app: AppId) {
-    let lanes = shared.breakers.troubled_lanes(&shared.lanes, |_| true);
-    reset(shared, lanes.into_iter().filter(|lane| lane.app == app));
-}
-
-/// People changed what holds for a whole organisation.
-pub(crate) fn organisation_changed(shared: &Arc<Shared>, changed: OrgId) {
-    let lanes = shared
-        .breakers
-        .troubled_lanes(&shared.lanes, |org| org == changed);
-    reset(shared, lanes.into_iter());
-}
-
-fn reset(shared: &Arc<Shared>, lanes: impl Iterator<Item = Arc<Lane>>) {
-    for lane in lanes {
-        lane.reset_breaker();
-        go_on(shared, &lane);
+/// Lets lanes go on whose endpoints are sent to otherwise than when they failed: whatever failed
+/// before counts no more. Changes of other things leave them alone.
+pub(crate) async fn follow_changes(shared: Arc<Shared>) {
+    loop {
+        shared.breakers.touched.notified().await;
+        while !follow_touched(&shared).await {
+            let next = shared.clock.now().plus(LOOK_AGAIN_AFTER);
+            shared.clock.sleep_until(next).await;
+        }
     }
+}
+
+/// Tells whether the store could tell of each how it is sent to now.
+async fn follow_touched(shared: &Arc<Shared>) -> bool {
+    let mut all_known = true;
+    for (endpoint, app) in shared.breakers.take_touched() {
+        let Ok(now) = way_now(shared, app, endpoint).await else {
+            shared.breakers.touch_again(endpoint);
+            all_known = false;
+            continue;
+        };
+        if shared.breakers.failed_otherwise(endpoint, now.as_ref())
+            && let Some(lane) = shared.lanes.get(endpoint)
+        {
+            lane.reset_breaker();
+            go_on(shared, &lane);
+        }
+    }
+    all_known
+}
+
+/// How an endpoint is sent to now; `None` if it is gone.
+async fn way_now(
+    shared: &Shared,
+    app: AppId,
+    endpoint: EndpointId,
+) -> Result<Option<Way>, Unreadable> {
+    let routes = match shared.routes.get(&*shared.store, app).await {
+        Ok(routes) => routes,
+        Err(error) => {
+            error!(error = %error, "Could not read how to deliver to endpoint {endpoint}");
+            return Err(Unreadable);
+        }
+    };
+    let now = routes.as_ref().and_then(|routes| routes.endpoint(endpoint));
+    now.map(|now| now.way().ok_or(Unreadable)).transpose()
 }
 
 /// Lets a lane make whatever attempt its breaker allows: from memory, or else from its backlog.

@@ -158,11 +158,17 @@ fn verdict(shared: &Shared, lane: &Lane, tried: &Tried, to: Option<&Prepared>) -
         }
         (None, Reply::Failure(_)) => return Verdict::Unclear,
     };
-    let Some(to) = to else {
+    let Some((to, way)) = to.and_then(|to| Some((to, to.way()?))) else {
         return Verdict::Unclear;
     };
-    shared.breakers.watch(lane.endpoint, to.org);
-    if shared.routes.is_current(lane.app, to) {
+    // What failed by an earlier configuration is not remembered; asked again, since a change looks
+    // only at what is remembered.
+    let is_current = || shared.routes.is_current(lane.app, lane.endpoint, &way);
+    if !is_current() {
+        return Verdict::Unclear;
+    }
+    shared.breakers.watch(lane, to.org, way.clone());
+    if is_current() {
         Verdict::TlsFailed(failure)
     } else {
         Verdict::Unclear

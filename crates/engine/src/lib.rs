@@ -95,6 +95,7 @@ impl Engine {
         shared.spawn(backlog::run(Arc::clone(&shared)));
         shared.spawn(housekeeping::run(Arc::clone(&shared)));
         shared.spawn(housekeeping::follow_changes(Arc::clone(&shared)));
+        shared.spawn(breakers::follow_changes(Arc::clone(&shared)));
         shared.spawn(handshakes::run(Arc::clone(&shared)));
         Ok(Self { shared })
     }
@@ -120,18 +121,19 @@ impl Engine {
     }
 
     /// Forgets what was known of an application: to be called after each change of its
-    /// configuration. Its paused endpoints are tried again.
+    /// configuration. A paused endpoint of it is tried again if its URL or its transport security
+    /// is another one now, or if it was enabled.
     pub fn application_changed(&self, app: AppId) {
         self.shared.routes.forget(app);
-        breakers::application_changed(&self.shared, app);
+        self.shared.breakers.application_changed(app);
         self.shared.backlog_hint.notify_one();
     }
 
     /// Forgets what was known of an organisation's transport security: to be called after each
-    /// change of it. The organisation's paused endpoints are tried again.
+    /// change of it. Those of its paused endpoints for which it makes a difference are tried again.
     pub fn organisation_changed(&self, org: OrgId) {
         self.shared.routes.forget_organisation(org);
-        breakers::organisation_changed(&self.shared, org);
+        self.shared.breakers.organisation_changed(org);
     }
 
     /// Whether attempts are made to an endpoint; `None` if nothing is known of it in memory, which

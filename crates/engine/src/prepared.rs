@@ -1,7 +1,7 @@
 //! Everything of a request that stays the same from one delivery to the next.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
@@ -41,6 +41,16 @@ pub(crate) struct Prepared {
     svix_headers: SvixHeaders,
     /// Whether another one has taken its place.
     retired: AtomicBool,
+}
+
+/// All of an endpoint that a failure of TLS can come from: while it stays the same, nobody on our
+/// side mended anything.
+#[derive(Clone)]
+pub(crate) struct Way {
+    generation: u64,
+    disabled: bool,
+    /// Weak, so that remembering a failure keeps no keys.
+    transport: Result<Weak<LazyTransport>, TransportError>,
 }
 
 /// Why there is no transport.
@@ -126,6 +136,20 @@ impl Prepared {
         same_transport && self.destination.generation == other.destination.generation
     }
 
+    /// How it is sent to; `None` if the store can't tell.
+    pub(crate) fn way(&self) -> Option<Way> {
+        let transport = match &self.transport {
+            Ok(transport) => Ok(Arc::downgrade(transport)),
+            Err(Unusable::Policy(error)) => Err(error.clone()),
+            Err(Unusable::Unreadable) => return None,
+        };
+        Some(Way {
+            generation: self.destination.generation,
+            disabled: self.destination.disabled,
+            transport,
+        })
+    }
+
     /// Whether its policy can't be applied for exactly this reason.
     pub(crate) fn is_unusable_by(&self, error: &TransportError) -> bool {
         matches!(&self.transport, Err(Unusable::Policy(own)) if own == error)
@@ -154,5 +178,18 @@ impl Prepared {
         }
         headers.extend(WEBHOOK.into_iter().zip(values));
         Ok(headers)
+    }
+}
+
+// === impl Way ===
+
+impl Way {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same_transport = match (&self.transport, &other.transport) {
+            (Ok(one), Ok(other)) => Weak::ptr_eq(one, other),
+            (Err(one), Err(other)) => one == other,
+            _ => false,
+        };
+        same_transport && (self.generation, self.disabled) == (other.generation, other.disabled)
     }
 }

@@ -24,7 +24,7 @@ use hookseal_store::reference::AppRef;
 
 use crate::config::EngineConfig;
 use crate::handshakes::Handshakes;
-use crate::prepared::{Prepared, Unusable};
+use crate::prepared::{Prepared, Unusable, Way};
 use crate::transports::{LazyTransport, Transports, say_unusable};
 
 /// Most applications that are kept in mind; beyond it all are forgotten and learned again.
@@ -189,12 +189,12 @@ impl Routes {
         }
     }
 
-    /// Whether this is still how its endpoint is sent to, as far as is known.
-    pub(crate) fn is_current(&self, app: AppId, prepared: &Prepared) -> bool {
+    /// Whether this is still how an endpoint is sent to, as far as is known.
+    pub(crate) fn is_current(&self, app: AppId, endpoint: EndpointId, way: &Way) -> bool {
         let known = self.known.lock();
         let routes = known.by_id.get(&app);
-        let now = routes.and_then(|routes| routes.endpoint(prepared.destination.id));
-        now.is_some_and(|now| std::ptr::eq(&**now, prepared))
+        let now = routes.and_then(|routes| routes.endpoint(endpoint)?.way());
+        now.is_some_and(|now| now.is_same(way))
     }
 
     /// Forgets an application, and whatever is being loaded right now.

@@ -66,15 +66,6 @@ impl World {
         self.status_becomes(message, DELIVERED).await;
     }
 
-    async fn put_default_policy(&self, policy: TransportPolicy) {
-        let now = self.engine.now();
-        let put = self
-            .store
-            .put_transport_policy(self.org, name("default"), policy, now);
-        put.await.unwrap();
-        self.engine.organisation_changed(self.org);
-    }
-
     async fn put_anchors(&self, set: &str, ca: &TestCa) {
         let now = self.engine.now();
         let der = ca.root_der().to_vec();
@@ -163,7 +154,9 @@ async fn a_change_of_policy_ends_connections_and_others_leave_them() {
     let other = FakeEndpoint::plain([200]).await.unwrap();
     world.endpoint(&other.url()).await;
     world.put_anchors("unused", &ca).await;
-    world.put_default_policy(TransportPolicy::default()).await;
+    world
+        .put_policy("default", TransportPolicy::default())
+        .await;
     world.publish("{}").await;
     hook.receives(2).await.unwrap();
     let connection = |place: usize| hook.received()[place].connection;
@@ -171,10 +164,13 @@ async fn a_change_of_policy_ends_connections_and_others_leave_them() {
 
     let groups = KeyExchangeGroups::new(vec![KeyExchangeGroup::X25519]).unwrap();
     world
-        .put_default_policy(TransportPolicy {
-            key_exchange_groups: Some(groups),
-            ..TransportPolicy::default()
-        })
+        .put_policy(
+            "default",
+            TransportPolicy {
+                key_exchange_groups: Some(groups),
+                ..TransportPolicy::default()
+            },
+        )
         .await;
     world.publish("{}").await;
     hook.receives(3).await.unwrap();

@@ -7,9 +7,13 @@ use std::time::Duration;
 use hookseal_domain::delivery::breaker::{BreakerState, PauseReason};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{Ended, Pending};
+use hookseal_domain::endpoint::EndpointSpec;
+use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
 use hookseal_domain::transport::failure::TlsFailure;
+use hookseal_domain::transport::policy::{EndpointTransport, Pinning, TransportPolicy};
 use hookseal_store::inspect::DeliveryStatus;
+use hookseal_store::reference::AppRef;
 use hookseal_testkit::fake_endpoint::FakeEndpoint;
 use hookseal_testkit::reply::Reply;
 use hookseal_testkit::test_ca::{Leaf, LeafSpec, Speaks, TestCa, Validity};
@@ -157,33 +161,98 @@ async fn a_mended_endpoint_goes_on_within_one_interval() {
     assert_eq!(trouble.hook.received().len(), 50, "each of them once");
 }
 
+/// What changes of a paused endpoint.
+#[derive(Clone, Copy, Debug)]
+enum Changed {
+    Url,
+    OwnPolicy,
+    DefaultPolicy,
+    Enabled,
+}
+
 #[tokio::test]
-async fn a_change_ends_the_pause_at_once() {
-    for of_organisation in [false, true] {
+async fn a_change_of_how_it_is_sent_to_ends_the_pause_at_once() {
+    for changed in [
+        Changed::Url,
+        Changed::OwnPolicy,
+        Changed::DefaultPolicy,
+        Changed::Enabled,
+    ] {
         let trouble = Trouble::new().await;
         trouble.publish(20).await;
         trouble.paused_until(60).await;
         trouble.mend();
-        let engine = &trouble.world.engine;
-        if of_organisation {
-            engine.organisation_changed(trouble.world.org);
-        } else {
-            engine.application_changed(trouble.world.app);
+        let (world, endpoint) = (&trouble.world, trouble.endpoint);
+        let special = TransportPolicy {
+            pinning: Some(Pinning::Report),
+            ..TransportPolicy::default()
+        };
+        match changed {
+            Changed::Url => {
+                let url = format!("{}?moved", trouble.hook.url_by_name());
+                let url = EndpointUrl::parse(&url).unwrap();
+                world.update_endpoint(endpoint, |spec| spec.url = url).await;
+            }
+            Changed::OwnPolicy => {
+                let transport = EndpointTransport {
+                    own: special,
+                    ..EndpointTransport::default()
+                };
+                world.set_transport(endpoint, transport).await;
+            }
+            Changed::DefaultPolicy => world.put_policy("default", special).await,
+            Changed::Enabled => {
+                world
+                    .update_endpoint(endpoint, |spec| spec.disabled = true)
+                    .await;
+                until("the pause's end", async || {
+                    let breaker = world.engine.breaker(endpoint);
+                    Ok((breaker == Some(BreakerState::default())).then_some(()))
+                })
+                .await
+                .unwrap();
+                world
+                    .update_endpoint(endpoint, |spec| spec.disabled = false)
+                    .await;
+                world.engine.backlog_changed(world.app, endpoint);
+            }
         }
-        trouble.hook.receives(17).await.unwrap();
+        let received = trouble.hook.receives(17).await;
+        assert!(received.is_ok(), "{changed:?}");
     }
 }
 
 #[tokio::test]
-async fn changes_of_others_leave_the_pause_alone() {
+async fn changes_of_other_things_leave_the_pause_alone() {
     let trouble = Trouble::new().await;
-    trouble.publish(5).await;
+    trouble.publish(10).await;
     trouble.paused_until(60).await;
-    let engine = &trouble.world.engine;
+    let world = &trouble.world;
+    let engine = &world.engine;
     engine.application_changed(engine.next_id::<AppId>());
     engine.organisation_changed(OrgId::parse(OTHER_ORG).unwrap());
-    trouble.paused_until(60).await;
-    assert_eq!(trouble.handshakes(), 3);
+    // Of its own application and organisation, but not how it is sent to.
+    let describe = |spec: &mut EndpointSpec| spec.description = "Changed".to_owned();
+    world.update_endpoint(trouble.endpoint, describe).await;
+    let other = FakeEndpoint::plain([200]).await.unwrap();
+    let other = world.endpoint(&other.url()).await;
+    world.update_endpoint(other, describe).await;
+    let special = TransportPolicy {
+        pinning: Some(Pinning::Report),
+        ..TransportPolicy::default()
+    };
+    world.put_policy("nobodys", special).await;
+    engine
+        .routing(world.org, &AppRef::Id(world.app))
+        .await
+        .unwrap();
+
+    for (minute, handshakes) in (1..=3_u64).zip(4..) {
+        world.clock.advance(INTERVAL);
+        trouble.paused_until(60 * (minute + 1)).await;
+        assert_eq!(trouble.handshakes(), handshakes, "one in an interval");
+        world.update_endpoint(other, describe).await;
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
 use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::{KeyKind, SigningKey};
 use hookseal_domain::subscription::Subscription;
-use hookseal_domain::transport::policy::{EndpointTransport, TlsVersion};
+use hookseal_domain::transport::name::Name;
+use hookseal_domain::transport::policy::{EndpointTransport, TlsVersion, TransportPolicy};
 use hookseal_egress::{Egress, EgressConfig, PublicRoots, Resolver};
 use hookseal_engine::clock::Clock;
 use hookseal_engine::config::{EngineConfig, SvixHeaders};
@@ -170,6 +171,28 @@ impl World {
         self.store.create_endpoint(new, None).await.unwrap();
         self.engine.application_changed(self.app);
         id
+    }
+
+    /// Changes what the client says of an endpoint, and tells the engine.
+    pub(crate) async fn update_endpoint(
+        &self,
+        id: EndpointId,
+        change: impl FnOnce(&mut EndpointSpec),
+    ) {
+        let mut spec = self.stored_endpoint(id).await.spec;
+        change(&mut spec);
+        let now = self.engine.now();
+        let updated = self.store.update_endpoint(self.app, id, spec, now).await;
+        updated.unwrap();
+        self.engine.application_changed(self.app);
+    }
+
+    /// Makes or replaces one of the organisation's policies, and tells the engine.
+    pub(crate) async fn put_policy(&self, name: &str, policy: TransportPolicy) {
+        let (name, now) = (Name::parse(name).unwrap(), self.engine.now());
+        let put = self.store.put_transport_policy(self.org, name, policy, now);
+        put.await.unwrap();
+        self.engine.organisation_changed(self.org);
     }
 
     pub(crate) async fn publish(&self, body: &str) -> MessageId {
