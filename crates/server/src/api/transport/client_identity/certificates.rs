@@ -89,7 +89,7 @@ async fn upload(
     let now = api.engine.now();
     let body: CertificateIn = input.read()?;
     let distribute = body.distribute;
-    let given = body.check(now)?;
+    let given = body.read(now).await?;
     let who = Principal::Organisation(org);
     let request = input.idempotency(who, now, format_args!("client-identity {name}"));
     let _turn = api.turns.of(org).await;

@@ -113,11 +113,10 @@ pub(super) fn stepped(
     now: Timestamp,
 ) -> Result<Made<ClientIdentity>, ApiError> {
     let seen = |other: &IdentityCertificate| {
-        let valid =
-            |issued: &IssuedCertificate| issued.not_before <= now && now <= issued.not_after;
+        let issued = other.issued.as_ref();
         other.number != number
             && other.stage == Stage::Seen
-            && other.issued.as_ref().is_some_and(valid)
+            && issued.is_some_and(|issued| is_valid(issued, now))
     };
     let standing = Standing {
         successor_seen: before.is_some_and(|identity| identity.certificates.iter().any(seen)),
@@ -136,7 +135,8 @@ pub(super) fn stepped(
 }
 
 /// The identity that presents this certificate and, should a receiver refuse it, the one that was
-/// preferred before. All others are retired.
+/// preferred before, and the newest that was seen at work, for as long as that is valid. All others
+/// are retired.
 pub(crate) fn presented_alone(
     name: &Name,
     before: Option<&ClientIdentity>,
@@ -152,9 +152,17 @@ pub(crate) fn presented_alone(
     if preferred.is_some_and(|(_, sha256)| sha256 == given.issued.sha256) {
         return identity;
     }
-    let kept = preferred.map(|(number, _)| number);
+    let works = |one: &&IdentityCertificate| {
+        let issued = one.issued.as_ref();
+        one.stage == Stage::Seen && issued.is_some_and(|issued| is_valid(issued, now))
+    };
+    let seen = identity.certificates.iter().filter(works);
+    let kept = [
+        preferred.map(|(number, _)| number),
+        seen.map(|one| one.number).max(),
+    ];
     for one in &mut identity.certificates {
-        if Some(one.number) != kept && one.stage != Stage::Retired {
+        if !kept.contains(&Some(one.number)) && one.stage != Stage::Retired {
             one.stage = Stage::Retired;
             one.times.retired_at = Some(now);
         }
@@ -167,6 +175,10 @@ pub(crate) fn presented_alone(
     });
     forget_retired(&mut identity);
     identity
+}
+
+fn is_valid(issued: &IssuedCertificate, now: Timestamp) -> bool {
+    issued.not_before <= now && now <= issued.not_after
 }
 
 fn changed(
@@ -249,11 +261,14 @@ impl ApiContext {
         let (identity, number) = (made.document.clone(), made.number);
         let now = self.engine.now();
         self.change_organisation(org, move |store| async move {
-            let version = store.put_client_identity(org, identity, now).await?;
-            if let Some(request) = request {
-                store.remember_request(request, number.into()).await?;
+            match request {
+                None => store.put_client_identity(org, identity, now).await,
+                Some(request) => {
+                    store
+                        .put_client_identity_as_asked(org, identity, request, number, now)
+                        .await
+                }
             }
-            Ok(version)
         })
         .await
     }
@@ -266,5 +281,55 @@ impl ApiContext {
         deleted
             .await?
             .map_err(|error| ApiError::change(WHAT, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1000);
+
+    fn given(byte: u8) -> Uploaded {
+        Uploaded::for_tests(IssuedCertificate {
+            chain_der: vec![],
+            sha256: [byte; 32],
+            subject: String::new(),
+            issuer: String::new(),
+            not_before: Timestamp::from_millis(0),
+            not_after: Timestamp::from_millis(2000),
+        })
+    }
+
+    fn stages(identity: &ClientIdentity) -> Vec<Stage> {
+        identity.certificates.iter().map(|one| one.stage).collect()
+    }
+
+    #[test]
+    fn what_works_stays_until_its_successor_was_seen() {
+        let name = Name::parse("us").unwrap();
+        let put = |before: Option<&ClientIdentity>, byte, now| {
+            presented_alone(&name, before, &given(byte), now)
+        };
+        let mut identity = put(None, 1, NOW);
+        identity.certificates[0].observe(NOW);
+        let expired = identity.clone();
+        for byte in [2, 3] {
+            identity = put(Some(&identity), byte, NOW);
+        }
+        use Stage::{Distributed, Retired, Seen};
+        assert_eq!(stages(&identity), [Seen, Distributed, Distributed]);
+        identity = put(Some(&identity), 4, NOW);
+        let unseen = [Seen, Retired, Distributed, Distributed];
+        assert_eq!(stages(&identity), unseen);
+        identity.certificates[3].observe(NOW);
+        identity = put(Some(&identity), 5, NOW);
+        let seen = [Retired, Retired, Retired, Seen, Distributed];
+        assert_eq!(stages(&identity), seen);
+
+        let later = Timestamp::from_millis(3000);
+        identity = put(Some(&expired), 2, NOW);
+        identity = put(Some(&identity), 3, later);
+        assert_eq!(stages(&identity), [Retired, Distributed, Distributed]);
     }
 }

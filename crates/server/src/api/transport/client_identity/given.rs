@@ -4,6 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tokio::sync::Semaphore;
 use zeroize::{Zeroize, Zeroizing};
 
 use hookseal_domain::secret::Secret;
@@ -16,9 +17,14 @@ use hookseal_pki::private_key::PrivateKey;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use crate::api::check::Fields;
+use crate::api::error::ApiError;
 use crate::api::error::violations::Violations;
 use crate::api::transport::client_identity::certificates::{CertificateIn, InstallIn};
 use crate::api::transport::trust_anchors::{from_secs, unix_time};
+
+/// How many PKCS#12 files are read at a time: the password of one may cost the better part of a
+/// second of a core, and anybody may send it.
+static READERS: Semaphore = Semaphore::const_new(2);
 
 /// A certificate that came with its key.
 #[derive(Clone, Debug)]
@@ -86,6 +92,14 @@ fn wrong(error: &IdentityError) -> Violation {
 // === impl Uploaded ===
 
 impl Uploaded {
+    #[cfg(test)]
+    pub(super) fn for_tests(issued: IssuedCertificate) -> Self {
+        Self {
+            issued,
+            key: Secret::new(Vec::new()),
+        }
+    }
+
     fn of(identity: Identity) -> Self {
         Self {
             issued: issued_of(&identity.chain),
@@ -97,8 +111,24 @@ impl Uploaded {
 // === impl CertificateIn ===
 
 impl CertificateIn {
-    /// The certificate and its key, once both hold to their rules.
-    pub(super) fn check(mut self, now: Timestamp) -> Result<Uploaded, Violations> {
+    /// The certificate and its key, once both hold to their rules. Takes no worker's time: to read
+    /// a PKCS#12 file is slow on purpose.
+    pub(super) async fn read(self, now: Timestamp) -> Result<Uploaded, ApiError> {
+        if self.pkcs12.is_none() {
+            return Ok(self.check(now)?);
+        }
+        let turn = READERS.acquire().await;
+        let turn = turn.map_err(|error| ApiError::internal(&error))?;
+        let read = tokio::task::spawn_blocking(move || {
+            // Until it is read, though nobody may wait for it any more.
+            let _turn = turn;
+            self.check(now)
+        });
+        let read = read.await.map_err(|error| ApiError::internal(&error))?;
+        Ok(read?)
+    }
+
+    fn check(mut self, now: Timestamp) -> Result<Uploaded, Violations> {
         let mut violations = Violations::default();
         let mut fields = Fields::of_body(&mut violations);
         let given = match self.pkcs12.take().map(Zeroizing::new) {
