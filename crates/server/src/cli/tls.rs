@@ -1,8 +1,12 @@
 //! `hookseal tls`: transport security of a running server, through its API.
 
+mod anchors;
 mod calls;
 mod explain;
 mod files;
+mod identity;
+mod pins;
+mod policy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +20,10 @@ use hookseal_domain::secret::Secret;
 
 use crate::api_client::{Client, Server};
 use crate::cli;
-use crate::cli::tls::calls::{Anchors, Identity, Pins, Policy};
+use crate::cli::tls::anchors::Anchors;
+use crate::cli::tls::identity::Identity;
+use crate::cli::tls::pins::Pins;
+use crate::cli::tls::policy::Policy;
 
 /// The variable that holds the token: on the command line others could read it.
 const TOKEN_VARIABLE: &str = "HOOKSEAL_TOKEN";
