@@ -17,7 +17,7 @@ async fn a_probe_shows_the_receiver_and_sends_nothing() {
     let endpoint = shop.path_of_endpoint("a", &receiver.url()).await;
     let probe = format!("{endpoint}/transport/probe");
     let seen = shop.tell("POST", &probe, &Value::Null, 200).await;
-    assert_eq!(seen["result"], "peer_intermediate_missing", "{seen}");
+    assert_eq!(seen["result"], "peer_unknown_issuer", "{seen}");
     assert_eq!(seen["failure"]["fault"], "receiver");
     assert!(
         seen["reason"]
