@@ -7,8 +7,8 @@ use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::TlsVersion;
 use hookseal_pki::trust_anchor::TrustAnchorError;
 
-use crate::operator_identity::{OperatorIdentity, OperatorIdentityError};
-use crate::pkcs11::{TokenConfig, UnusableToken};
+use crate::operator_identity::OperatorIdentity;
+use crate::pkcs11::TokenConfig;
 use crate::proxy::Proxy;
 use crate::resolve::Resolver;
 
@@ -38,7 +38,7 @@ pub struct EgressConfig {
     pub proxies: Vec<Proxy>,
     /// The name of the one that is gone through where no policy chooses.
     pub proxy: Option<Name>,
-    /// The client identities that policies may choose.
+    /// The client identities that policies may choose. One that can't be used holds up no other.
     pub identities: Vec<OperatorIdentity>,
     /// The PKCS#11 token with keys of theirs.
     pub token: Option<TokenConfig>,
@@ -66,12 +66,6 @@ pub enum EgressConfigError {
     /// The default proxy is none of the configured ones.
     #[error("there is no proxy {0} in egress.proxies")]
     NoSuchProxy(Name),
-    /// The PKCS#11 token is not usable.
-    #[error("egress.pkcs11_module: {0}")]
-    Token(#[from] UnusableToken),
-    /// A client identity is not usable.
-    #[error("egress.identities: {0}")]
-    Identity(#[from] OperatorIdentityError),
     /// The TLS library refuses the protocol versions or algorithms.
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),

@@ -40,6 +40,8 @@ pub(crate) enum ExchangeError {
     Revocation(Failed),
     #[error("no certificate of the client identity {0} is valid now; nothing was sent")]
     NoValidCertificate(Name),
+    #[error("the client identity {name} can't be used: {why}; nothing was sent")]
+    UnusableIdentity { name: Name, why: String },
     #[error("the endpoint's transport policy was changed meanwhile; nothing was sent")]
     Retired,
     #[error("the server ended the TLS session: it sent the alert {}", alert_name(*.0))]
@@ -127,7 +129,9 @@ impl ExchangeError {
             Self::Proxy(error) => error.tls_failure(),
             Self::Tls(error) => error.failure(),
             Self::Revocation(failed) => Some(failed.failure),
-            Self::NoValidCertificate(_) => Some(TlsFailure::IdentityUnusable),
+            Self::NoValidCertificate(_) | Self::UnusableIdentity { .. } => {
+                Some(TlsFailure::IdentityUnusable)
+            }
             Self::TlsAlert(alert) => Some(of_alert(*alert)),
             Self::TlsBroken(error) => Some(of_library(error)),
             Self::Renegotiation(_) => Some(TlsFailure::RenegotiationDemanded),
@@ -154,9 +158,10 @@ impl ExchangeError {
         match self {
             Self::Target(BadTarget::Host(_)) | Self::Resolve(_) => FailureKind::Resolve,
             Self::Target(BadTarget::Uri) | Self::Request(_) => FailureKind::Internal,
-            Self::Tls(TlsError::Unverified) | Self::NoValidCertificate(_) | Self::Retired => {
-                FailureKind::Internal
-            }
+            Self::Tls(TlsError::Unverified)
+            | Self::NoValidCertificate(_)
+            | Self::UnusableIdentity { .. }
+            | Self::Retired => FailureKind::Internal,
             Self::Blocked(_) => FailureKind::Blocked,
             Self::Tls(TlsError::NotTrusted(_)) | Self::Revocation(_) => FailureKind::NotTrusted,
             Self::Connect(_)

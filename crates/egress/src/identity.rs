@@ -123,6 +123,14 @@ impl ClientCertificates {
         }
     }
 
+    /// Why an identity that follows its files can't be used as they are now.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &self.source {
+            Source::Own(_) => None,
+            Source::Operator(identity) => identity.trouble(),
+        }
+    }
+
     /// The identity's name.
     pub(crate) fn name(&self) -> &Name {
         &self.name

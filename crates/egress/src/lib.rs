@@ -37,10 +37,8 @@ mod wire;
 pub use client::{Clock, Egress};
 pub use config::{EgressConfig, EgressConfigError, PublicRoots};
 pub use exchange::{DeliveryRequest, Exchanged};
-pub use operator_identity::{
-    OperatorIdentity, OperatorIdentityError, OperatorIdentityStatus, OperatorKey,
-};
-pub use pkcs11::{TokenConfig, UnusableToken};
+pub use operator_identity::{OperatorIdentity, OperatorIdentityStatus, OperatorKey};
+pub use pkcs11::TokenConfig;
 pub use proxy::{Proxy, ProxyAddress, ProxyCredentials, ProxyCredentialsError, ProxyProtocol};
 pub use resolve::Resolver;
 pub use target::Target;

@@ -122,7 +122,11 @@ impl Opener {
         };
         let now = (self.clock)();
         if !identity.has_others(&[], now) {
-            return Err(ExchangeError::NoValidCertificate(identity.name().clone()));
+            let name = identity.name().clone();
+            return Err(match identity.trouble() {
+                Some(why) => ExchangeError::UnusableIdentity { name, why },
+                None => ExchangeError::NoValidCertificate(name),
+            });
         }
         Ok(identity.presenter(&route.origin.authority, now, refused))
     }

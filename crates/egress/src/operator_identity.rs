@@ -1,8 +1,9 @@
 //! Client identities that the operator keeps in files, with the key in a file or in a PKCS#11
 //! token, and that follow those files.
 //!
-//! **Invariant:** certificate and key are taken into use together or not at all. At a start,
-//! anything unusable is an error; afterwards what was in use stays in use, and the reason is told.
+//! **Invariant:** certificate and key are taken into use together or not at all. What can't be used
+//! holds up nothing else: what was in use before stays in use, and where there is nothing, nothing
+//! is sent; the reason is told, and what is mended is taken into use.
 
 mod files;
 
@@ -17,7 +18,8 @@ use hookseal_domain::transport::name::Name;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use self::files::{Fingerprint, IdentityFiles, Problem};
+use self::files::{Fingerprint, IdentityFiles, Problem, check_for_clients_now};
+use crate::error::reason;
 use crate::pkcs11::Token;
 use crate::presentable::Presentable;
 
@@ -49,18 +51,10 @@ pub struct OperatorIdentityStatus {
     /// Our certificates that are presented: the current one, then the one before it until that
     /// expires, for receivers that don't know the new one yet.
     pub certificates: Vec<IssuedCertificate>,
-    /// Counts the certificates that were in use, from 1.
+    /// Counts the certificates that were in use: 0 while there was none.
     pub epoch: u64,
-    /// Why the files as they are now are not in use.
+    /// Why the files as they are now can't be used, with their paths.
     pub last_error: Option<String>,
-}
-
-/// An identity can't be used as it is.
-#[derive(Debug, thiserror::Error)]
-#[error("{name}: {problem}")]
-pub struct OperatorIdentityError {
-    name: Name,
-    problem: Problem,
 }
 
 /// All identities of the operator's.
@@ -72,9 +66,8 @@ pub(crate) struct WatchedIdentity {
     token: Option<Arc<Token>>,
     in_use: ArcSwap<InUse>,
     watch: Mutex<Watch>,
-    /// Why the files as they are now are not in use. Apart from the rest: whoever asks for it does
-    /// not wait for files and tokens.
-    error: Mutex<Option<String>>,
+    /// Apart from the rest: whoever asks for it does not wait for files and tokens.
+    trouble: Mutex<Option<Trouble>>,
 }
 
 /// What is presented.
@@ -88,29 +81,36 @@ pub(crate) struct InUse {
 /// What is known of the files.
 struct Watch {
     /// What is in use was read from this.
-    in_use: Fingerprint,
+    in_use: Option<Fingerprint>,
     /// What was read last.
     read: Fingerprint,
+}
+
+/// Why the files as they are now can't be used.
+#[derive(Eq, PartialEq)]
+struct Trouble {
+    /// For the operator: with paths and causes.
+    whole: String,
+    /// For whoever reads attempts.
+    short: String,
+    /// Whether an older certificate is presented meanwhile.
+    is_bridged: bool,
 }
 
 // === impl OperatorIdentities ===
 
 impl OperatorIdentities {
-    /// Reads them all.
+    /// Reads them all, and warns of those that can't be used.
     pub(crate) fn load(
         sources: &[OperatorIdentity],
         token: Option<&Arc<Token>>,
         now: Timestamp,
-    ) -> Result<Self, OperatorIdentityError> {
-        let mut all = BTreeMap::new();
-        for source in sources {
-            let identity = WatchedIdentity::load(source, token, now).map_err(|problem| {
-                let name = source.name.clone();
-                OperatorIdentityError { name, problem }
-            })?;
-            all.insert(source.name.clone(), Arc::new(identity));
-        }
-        Ok(Self(all))
+    ) -> Self {
+        let load = |source: &OperatorIdentity| {
+            let identity = WatchedIdentity::load(source, token, now);
+            (source.name.clone(), Arc::new(identity))
+        };
+        Self(sources.iter().map(load).collect())
     }
 
     /// The one of this name.
@@ -140,27 +140,23 @@ impl OperatorIdentities {
 // === impl WatchedIdentity ===
 
 impl WatchedIdentity {
-    fn load(
-        source: &OperatorIdentity,
-        token: Option<&Arc<Token>>,
-        now: Timestamp,
-    ) -> Result<Self, Problem> {
+    fn load(source: &OperatorIdentity, token: Option<&Arc<Token>>, now: Timestamp) -> Self {
         let files = IdentityFiles::read(source);
-        let fingerprint = files.fingerprint();
-        let presentable = files.into_presentable(source, token, now)?;
-        Ok(Self {
+        let identity = Self {
             source: source.clone(),
             token: token.cloned(),
             in_use: ArcSwap::from_pointee(InUse {
-                epoch: 1,
-                presentable: [Arc::new(presentable)].into(),
+                epoch: 0,
+                presentable: [].into(),
             }),
             watch: Mutex::new(Watch {
-                in_use: fingerprint,
-                read: fingerprint,
+                in_use: None,
+                read: files.fingerprint(),
             }),
-            error: Mutex::new(None),
-        })
+            trouble: Mutex::new(None),
+        };
+        identity.take_up(&mut identity.watch.lock(), files, now);
+        identity
     }
 
     /// What policies call it.
@@ -171,6 +167,12 @@ impl WatchedIdentity {
     /// What is presented now.
     pub(crate) fn in_use(&self) -> Arc<InUse> {
         self.in_use.load_full()
+    }
+
+    /// Why it can't be used as it is now, in words without paths.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock();
+        trouble.as_ref().map(|trouble| trouble.short.clone())
     }
 
     /// A change counts once it was read twice alike: two files are never replaced at one instant,
@@ -184,17 +186,33 @@ impl WatchedIdentity {
             watch.read = fingerprint;
             return;
         }
-        if fingerprint == watch.in_use {
-            *self.error.lock() = None;
-            return;
+        if watch.in_use == Some(fingerprint) {
+            self.look_at_what_is_in_use(now);
+        } else {
+            self.take_up(&mut watch, files, now);
         }
+    }
+
+    /// Takes what was read last into use, if it can be.
+    fn take_up(&self, watch: &mut Watch, files: IdentityFiles, now: Timestamp) {
         match files.into_presentable(&self.source, self.token.as_ref(), now) {
             Ok(presentable) => {
                 self.take_into_use(presentable, now);
-                watch.in_use = fingerprint;
-                *self.error.lock() = None;
+                watch.in_use = Some(watch.read);
+                *self.trouble.lock() = None;
             }
-            Err(problem) => self.refuse(&problem),
+            Err(problem) => self.refuse(&problem, now),
+        }
+    }
+
+    /// What is in use may end meanwhile.
+    fn look_at_what_is_in_use(&self, now: Timestamp) {
+        let in_use = self.in_use();
+        let current = in_use.presentable.first();
+        let checked = current.map(|one| check_for_clients_now(&self.source.certificate, one, now));
+        match checked {
+            Some(Err(problem)) => self.refuse(&problem, now),
+            _ => *self.trouble.lock() = None,
         }
     }
 
@@ -213,19 +231,31 @@ impl WatchedIdentity {
             presentable: presentable.into(),
         }));
         info!(identity = %name, certificate.ends_at = %ends_at,
-            "Took the new certificate of client identity {name} into use");
+            "Took the certificate of client identity {name} into use");
     }
 
-    fn refuse(&self, problem: &Problem) {
+    fn refuse(&self, problem: &Problem, now: Timestamp) {
         let name = &self.source.name;
-        let text = problem.to_string();
-        let mut error = self.error.lock();
-        if error.as_ref() != Some(&text) {
-            warn!(identity = %name, problem = %text,
+        let presentable = &self.in_use().presentable;
+        let trouble = Trouble {
+            whole: reason(problem),
+            short: problem.in_short(),
+            is_bridged: presentable.iter().any(|one| one.is_valid_at(now)),
+        };
+        let mut known = self.trouble.lock();
+        if known.as_ref() == Some(&trouble) {
+            return;
+        }
+        if trouble.is_bridged {
+            warn!(identity = %name, problem = %trouble.whole,
                 "Kept the old certificate of client identity {name}: its files have changed and \
                  can't be used");
-            *error = Some(text);
+        } else {
+            warn!(identity = %name, problem = %trouble.whole,
+                "Client identity {name} can't be used: nothing is sent to endpoints that are to \
+                 be shown it until it is mended");
         }
+        *known = Some(trouble);
     }
 
     fn status(&self) -> OperatorIdentityStatus {
@@ -234,7 +264,7 @@ impl WatchedIdentity {
             name: self.source.name.clone(),
             certificates: in_use.presentable.iter().map(|one| one.issued()).collect(),
             epoch: in_use.epoch,
-            last_error: self.error.lock().clone(),
+            last_error: self.trouble.lock().as_ref().map(|one| one.whole.clone()),
         }
     }
 }

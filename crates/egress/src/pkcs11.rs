@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** keys never leave the token; a PIN that was refused is not tried again, since
 //! tokens lock themselves after a few. What a token does can't be interrupted: only so many calls
-//! are made at once, so that one that hangs holds up no more than them.
+//! are made at once, so that one that hangs holds up no more than them. A token that can't be
+//! reached is looked for again whenever it is needed.
 
 mod key;
 mod method;
@@ -39,7 +40,8 @@ pub struct TokenConfig {
 /// A token, reached through a few sessions.
 pub(crate) struct Token {
     config: TokenConfig,
-    module: Pkcs11,
+    /// Once it was loaded.
+    module: Mutex<Option<Pkcs11>>,
     sessions: Mutex<Sessions>,
     returned: Condvar,
 }
@@ -62,11 +64,6 @@ struct Lease {
     session: Session,
     era: u64,
 }
-
-/// The token can't be used.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct UnusableToken(#[from] TokenError);
 
 /// The token does not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -101,20 +98,11 @@ pub(crate) enum TokenError {
 // === impl Token ===
 
 impl Token {
-    /// Loads the module and looks for the token. Whoever is named here runs code in this process.
-    pub(crate) fn open(config: TokenConfig) -> Result<Self, TokenError> {
-        let unusable = |source| TokenError::Module {
-            path: config.module.clone(),
-            source,
-        };
-        let module = Pkcs11::new(&config.module).map_err(unusable)?;
-        match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            Ok(()) | Err(CallError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(error) => return Err(unusable(error)),
-        }
-        let token = Self {
+    /// One that is reached when it is first needed.
+    pub(crate) fn new(config: TokenConfig) -> Self {
+        Self {
             config,
-            module,
+            module: Mutex::new(None),
             sessions: Mutex::new(Sessions {
                 idle: Vec::new(),
                 count: 0,
@@ -123,15 +111,41 @@ impl Token {
                 pin_refused: false,
             }),
             returned: Condvar::new(),
-        };
-        token.with_session(|_| Ok(()))?;
-        Ok(token)
+        }
     }
 
     /// What the token can do.
     fn mechanisms(&self) -> Result<Vec<MechanismType>, TokenError> {
-        let slot = self.slot()?;
-        Ok(self.module.get_mechanism_list(slot)?)
+        self.with_session(|_| {
+            let module = self.module()?;
+            Ok(module.get_mechanism_list(self.slot(&module)?)?)
+        })
+    }
+
+    /// Whoever is named as the module runs code in this process.
+    fn module(&self) -> Result<Pkcs11, TokenError> {
+        let mut loaded = self.module.lock();
+        if let Some(module) = &*loaded {
+            return Ok(module.clone());
+        }
+        let unusable = |source| TokenError::Module {
+            path: self.config.module.clone(),
+            source,
+        };
+        let module = Pkcs11::new(&self.config.module).map_err(unusable)?;
+        match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+            Ok(()) | Err(CallError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+            Err(error) => return Err(unusable(error)),
+        }
+        *loaded = Some(module.clone());
+        Ok(module)
+    }
+
+    /// Some modules look for tokens only when they are initialized.
+    fn unload(&self) {
+        if let Some(module) = self.module.lock().take() {
+            let _ended = module.finalize();
+        }
     }
 
     /// Does something in a session. If the token was lost meanwhile, once more in a new one.
@@ -176,8 +190,12 @@ impl Token {
             }
         }
         sessions.is_opening = true;
+        let has_others = sessions.count > 0;
         drop(sessions);
         let opened = self.open_session();
+        if !has_others && matches!(opened, Err(TokenError::Absent(_))) {
+            self.unload();
+        }
         let mut sessions = self.sessions.lock();
         sessions.is_opening = false;
         match &opened {
@@ -220,7 +238,8 @@ impl Token {
     }
 
     fn open_session(&self) -> Result<Session, TokenError> {
-        let session = self.module.open_ro_session(self.slot()?)?;
+        let module = self.module()?;
+        let session = module.open_ro_session(self.slot(&module)?)?;
         let pin = AuthPin::from(self.config.pin.expose().as_str());
         match session.login(UserType::User, Some(&pin)) {
             // Logging in counts for all sessions of the process.
@@ -230,9 +249,9 @@ impl Token {
         }
     }
 
-    fn slot(&self) -> Result<Slot, TokenError> {
-        for slot in self.module.get_slots_with_initialized_token()? {
-            if self.module.get_token_info(slot)?.label() == self.config.label {
+    fn slot(&self, module: &Pkcs11) -> Result<Slot, TokenError> {
+        for slot in module.get_slots_with_initialized_token()? {
+            if module.get_token_info(slot)?.label() == self.config.label {
                 return Ok(slot);
             }
         }

@@ -28,7 +28,7 @@ use crate::client::Clock;
 use crate::config::{EgressConfig, EgressConfigError};
 use crate::identity::{ClientCertificates, Presenter};
 use crate::operator_identity::OperatorIdentities;
-use crate::pkcs11::{Token, UnusableToken};
+use crate::pkcs11::Token;
 use crate::proxy::Proxy;
 use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::trust::{TrustedRoots, operators_roots};
@@ -149,9 +149,8 @@ impl Workshop {
         if let Some(name) = config.proxy.as_ref().filter(|name| !names.contains(name)) {
             return Err(EgressConfigError::NoSuchProxy(name.clone()));
         }
-        let token = config.token.clone().map(Token::open).transpose();
-        let token = token.map_err(UnusableToken::from)?.map(Arc::new);
-        let identities = OperatorIdentities::load(&config.identities, token.as_ref(), clock())?;
+        let token = config.token.clone().map(Token::new).map(Arc::new);
+        let identities = OperatorIdentities::load(&config.identities, token.as_ref(), clock());
         let workshop = Self {
             roots: Arc::new(operators_roots(config)?),
             clock,

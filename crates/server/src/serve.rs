@@ -110,7 +110,7 @@ pub async fn start(config: &Config, runtime: RuntimeParts) -> Result<RunningServ
     let api_listener = bind_api(config, prepared.certificates).await?;
     let admin_listener = bind_admin(config).await?;
     let store = open_store(config, prepared.master_key).await?;
-    let mut registry = metrics::registry();
+    let mut registry = metrics::registry(&prepared.egress, &runtime.clock);
     let parts = EngineParts {
         store: store.clone(),
         egress: prepared.egress,
@@ -206,8 +206,6 @@ fn egress(config: &Config, clock: &Arc<dyn Clock>) -> Result<Egress, ConfigError
         EgressConfigError::ExtraRoots(error) => ConfigError::unusable("egress.extra_roots", error),
         EgressConfigError::NoRoots => ConfigError::unusable("egress.public_roots", error),
         EgressConfigError::NoSuchProxy(_) => ConfigError::unusable("egress.proxy", error),
-        EgressConfigError::Token(error) => ConfigError::unusable("egress.pkcs11_module", error),
-        EgressConfigError::Identity(error) => ConfigError::unusable("egress.identities", error),
         EgressConfigError::Tls(error) => ConfigError::unusable("egress.tls_min_version", error),
     })
 }

@@ -25,40 +25,43 @@ pub(super) type Fingerprint = [u8; 32];
 
 /// What is wrong with an identity.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Problem {
-    #[error("{}: cannot be read: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{}: is not in PEM", .0.display())]
-    NotPem(PathBuf),
-    #[error("{}: has no certificate", .0.display())]
-    NoCertificate(PathBuf),
-    #[error("{}: has no private key", .0.display())]
-    NoKey(PathBuf),
+#[error("{}: {fault}", path.display())]
+pub(super) struct Problem {
+    path: PathBuf,
+    #[source]
+    fault: Fault,
+}
+
+/// What is wrong with a file, or with what belongs to it.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("cannot be read")]
+    Unreadable(#[source] io::Error),
+    #[error("is not in PEM")]
+    NotPem,
+    #[error("has no certificate")]
+    NoCertificate,
+    #[error("has no private key")]
+    NoKey,
     #[error(
-        "{}: has a key with a passphrase; store it without one, readable by the server alone, or \
-         in a PKCS#11 token", .0.display()
+        "has a key with a passphrase; store it without one, readable by the server alone, or in a \
+         PKCS#11 token"
     )]
-    EncryptedKey(PathBuf),
-    #[error("{}: {source}", path.display())]
-    Unusable {
-        path: PathBuf,
-        source: PresentableError,
-    },
+    EncryptedKey,
+    #[error(transparent)]
+    Unusable(#[from] PresentableError),
     #[error(
-        "{}: the certificate is not for clients: its key usage lacks digitalSignature, or its \
-         extended key usage lacks clientAuth", .0.display()
+        "the certificate is not for clients: its key usage lacks digitalSignature, or its extended \
+         key usage lacks clientAuth"
     )]
-    NotForClients(PathBuf),
-    #[error("{}: the certificate is valid from {not_before} only", path.display())]
-    NotYetValid {
-        path: PathBuf,
-        not_before: Timestamp,
-    },
-    #[error("{}: the certificate ended at {not_after}", path.display())]
-    Expired { path: PathBuf, not_after: Timestamp },
+    NotForClients,
+    #[error("the certificate is valid from {0} only")]
+    NotYetValid(Timestamp),
+    #[error("the certificate ended at {0}")]
+    Expired(Timestamp),
     #[error("its key is in a PKCS#11 token, but egress.pkcs11_module is not set")]
     NoToken,
-    #[error(transparent)]
+    #[error("its key in the PKCS#11 token can't be used")]
     Token(#[from] TokenError),
 }
 
@@ -109,53 +112,75 @@ impl IdentityFiles {
         now: Timestamp,
     ) -> Result<Presentable, Problem> {
         let path = &source.certificate;
-        let chain = chain(path, opened(path, self.certificate)?.expose())?;
-        let name = source.name.clone();
-        let unusable = |error| Problem::Unusable {
-            path: path.clone(),
-            source: error,
-        };
-        let presentable = match (&source.key, self.key) {
+        let of_certificate = |fault| Problem::new(path, fault);
+        let chain = self.certificate.map_err(Fault::Unreadable);
+        let chain = chain.and_then(|pem| chain_of(pem.expose()));
+        let chain = chain.map_err(of_certificate)?;
+        let made = match (&source.key, self.key) {
             (OperatorKey::File(key_path), Some(key)) => {
-                let mut key = private_key(key_path, opened(key_path, key)?.expose())?;
-                let made = Presentable::with_der_key(name, 0, chain, &key);
+                let key = key.map_err(Fault::Unreadable);
+                let key = key.and_then(|pem| private_key(pem.expose()));
+                let mut key = key.map_err(|fault| Problem::new(key_path, fault))?;
+                let made = Presentable::with_der_key(source.name.clone(), 0, chain, &key);
                 key.zeroize();
-                made.map_err(unusable)?
+                made.map_err(Fault::from)
             }
-            (OperatorKey::Token(label), _) => {
-                let token = token.ok_or(Problem::NoToken)?;
-                let leaf = chain
-                    .first()
-                    .ok_or(PresentableError::Empty)
-                    .map_err(unusable)?;
-                let key = TokenKey::find(token, label, leaf)?;
-                Presentable::new(name, 0, chain, Arc::new(key)).map_err(unusable)?
-            }
-            (OperatorKey::File(key_path), None) => return Err(Problem::NoKey(key_path.clone())),
+            (OperatorKey::Token(label), _) => in_token(source, chain, token, label),
+            (OperatorKey::File(key_path), None) => Err(Problem::new(key_path, Fault::NoKey))?,
         };
-        is_for_clients_now(path, &presentable, now)?;
+        let presentable = made.map_err(of_certificate)?;
+        check_for_clients_now(path, &presentable, now)?;
         Ok(presentable)
     }
 }
 
-fn is_for_clients_now(
+// === impl Problem ===
+
+impl Problem {
+    fn new(path: &Path, fault: Fault) -> Self {
+        let path = path.to_path_buf();
+        Self { path, fault }
+    }
+
+    /// For whoever reads attempts: what folders and tokens the operator has is not told.
+    pub(super) fn in_short(&self) -> String {
+        match self.path.file_name() {
+            Some(name) => format!("{}: {}", Path::new(name).display(), self.fault),
+            None => self.fault.to_string(),
+        }
+    }
+}
+
+fn in_token(
+    source: &OperatorIdentity,
+    chain: Vec<CertificateDer<'static>>,
+    token: Option<&Arc<Token>>,
+    label: &str,
+) -> Result<Presentable, Fault> {
+    let token = token.ok_or(Fault::NoToken)?;
+    let leaf = chain.first().ok_or(Fault::NoCertificate)?;
+    let key = TokenKey::find(token, label, leaf)?;
+    let made = Presentable::new(source.name.clone(), 0, chain, Arc::new(key))?;
+    Ok(made)
+}
+
+/// Whether a certificate is one for clients, and valid.
+pub(super) fn check_for_clients_now(
     path: &Path,
     presentable: &Presentable,
     now: Timestamp,
 ) -> Result<(), Problem> {
     let certificate = presentable.certificate();
-    let path = path.to_path_buf();
-    if !certificate.may_sign() || !certificate.purpose().allows_client() {
-        return Err(Problem::NotForClients(path));
-    }
-    let (not_before, not_after) = (presentable.not_before(), presentable.not_after());
-    if presentable.is_valid_at(now) {
-        Ok(())
-    } else if now < not_before {
-        Err(Problem::NotYetValid { path, not_before })
+    let fault = if !certificate.may_sign() || !certificate.purpose().allows_client() {
+        Fault::NotForClients
+    } else if presentable.is_valid_at(now) {
+        return Ok(());
+    } else if now < presentable.not_before() {
+        Fault::NotYetValid(presentable.not_before())
     } else {
-        Err(Problem::Expired { path, not_after })
-    }
+        Fault::Expired(presentable.not_after())
+    };
+    Err(Problem::new(path, fault))
 }
 
 /// All of a file, in memory that is wiped afterwards.
@@ -173,30 +198,22 @@ fn read(path: &Path) -> Result<Secret<Vec<u8>>, io::Error> {
     Ok(content)
 }
 
-fn opened(
-    path: &Path,
-    read: Result<Secret<Vec<u8>>, io::Error>,
-) -> Result<Secret<Vec<u8>>, Problem> {
-    let path = path.to_path_buf();
-    read.map_err(|source| Problem::Unreadable { path, source })
-}
-
-fn chain(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
+fn chain_of(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let chain = chain.map_err(|_| Problem::NotPem(path.to_path_buf()))?;
+    let chain = chain.map_err(|_| Fault::NotPem)?;
     if chain.is_empty() {
-        return Err(Problem::NoCertificate(path.to_path_buf()));
+        return Err(Fault::NoCertificate);
     }
     Ok(chain)
 }
 
-fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
     const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
     let has = |text: &[u8]| pem.windows(text.len()).any(|window| window == text);
     match PrivateKeyDer::from_pem_slice(pem) {
-        _ if ENCRYPTED.into_iter().any(has) => Err(Problem::EncryptedKey(path.to_path_buf())),
+        _ if ENCRYPTED.into_iter().any(has) => Err(Fault::EncryptedKey),
         Ok(key) => Ok(key),
-        Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(Problem::NoKey(path.to_path_buf())),
-        Err(_) => Err(Problem::NotPem(path.to_path_buf())),
+        Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(Fault::NoKey),
+        Err(_) => Err(Fault::NotPem),
     }
 }

@@ -4,17 +4,19 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use hookseal_domain::delivery::outcome::FailureKind;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::IdentityChoice;
 use hookseal_egress::{
-    Egress, EgressConfig, OperatorIdentity, OperatorIdentityStatus, OperatorKey, PublicRoots,
+    Egress, EgressConfig, Exchanged, OperatorIdentity, OperatorIdentityStatus, OperatorKey,
+    PublicRoots,
 };
 use hookseal_testkit::test_ca::{Leaf, LeafSpec, Purpose, Speaks, TestCa, Validity};
 use tempfile::TempDir;
 
-use crate::client::{Client, check_status, config};
+use crate::client::{Client, check_failure, check_status, config};
 use crate::tls_receiver::{TlsReceiver, leaf};
 
 /// A folder with the files of an identity called `us`.
@@ -75,14 +77,18 @@ impl Parties {
         TlsReceiver::start(acceptor).await
     }
 
-    /// Presents this identity.
-    fn client(&self, identity: OperatorIdentity) -> Client {
-        let mut client = Client::with(EgressConfig {
-            identities: vec![identity],
+    fn client_of(&self, identities: Vec<OperatorIdentity>) -> Client {
+        Client::with(EgressConfig {
+            identities,
             extra_roots_pem: Some(self.servers.root_pem().into_bytes()),
             public_roots: PublicRoots::None,
             ..config()
-        });
+        })
+    }
+
+    /// Presents this identity.
+    fn client(&self, identity: OperatorIdentity) -> Client {
+        let mut client = self.client_of(vec![identity]);
         client.set_policy(|policy| {
             policy.client_identity = Some(IdentityChoice::Operator(name()));
         });
@@ -100,6 +106,17 @@ fn at(time: &str) -> Timestamp {
 
 fn status(egress: &Egress) -> OperatorIdentityStatus {
     egress.operator_identities().remove(0)
+}
+
+fn status_of(egress: &Egress, name: &Name) -> OperatorIdentityStatus {
+    let mut statuses = egress.operator_identities().into_iter();
+    statuses.find(|status| status.name == *name).unwrap()
+}
+
+/// Nothing was sent, and this is why.
+fn check_unusable(exchanged: &Exchanged, words: &[&str]) {
+    check_failure(exchanged, FailureKind::Internal, words);
+    assert_eq!(exchanged.tls_failure, Some(TlsFailure::IdentityUnusable));
 }
 
 /// What a certificate is called, newest first.
@@ -135,7 +152,7 @@ async fn new_files_are_presented_on_new_connections() {
     let second = client.post(&receiver.url()).await;
     check_status(&second, 200);
     assert_eq!(receiver.connections(), 2);
-    let presented = |exchanged: hookseal_egress::Exchanged| {
+    let presented = |exchanged: Exchanged| {
         let report = exchanged.handshake.unwrap();
         report.client.presented.unwrap().sha256
     };
@@ -256,18 +273,14 @@ async fn a_certificate_of_the_future_is_waited_for() {
 }
 
 #[test]
-fn a_start_with_what_can_not_be_used_fails() {
+fn a_start_tells_what_can_not_be_used() {
     let parties = Parties::new();
     let files = Files::of(&parties.issue("us"));
     let check = |expect: &str| {
-        let config = EgressConfig {
-            identities: vec![files.identity()],
-            ..config()
-        };
-        let now = at("2026-11-23T00:00:00Z");
-        let error = Egress::new(config, std::sync::Arc::new(move || now)).unwrap_err();
-        let error = error.to_string();
-        assert!(error.starts_with("egress.identities: us: "), "{error}");
+        let client = parties.client(files.identity());
+        let status = status(&client.egress);
+        assert_eq!((status.epoch, status.certificates), (0, vec![]));
+        let error = status.last_error.unwrap();
         assert!(error.contains(expect), "{error}");
     };
     let write = |spec: LeafSpec| files.write(&parties.clients.issue(&spec).unwrap());
@@ -288,13 +301,109 @@ fn a_start_with_what_can_not_be_used_fails() {
     check("the certificate is valid from");
     write(LeafSpec::client("us"));
     fs::write(files.key(), parties.issue("other").key_pem()).unwrap();
-    check("certificate and key don't match");
+    check("client.pem: certificate and key don't match");
     fs::write(files.key(), "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n").unwrap();
     check("client.key: has a key with a passphrase");
     fs::write(files.key(), parties.issue("us").chain_pem()).unwrap();
     check("client.key: has no private key");
     fs::remove_file(files.key()).unwrap();
-    check("client.key: cannot be read");
+    check("client.key: cannot be read: No such file");
+}
+
+/// Nothing is sent for it, what has nothing to do with it goes on, and what is mended works without
+/// another start.
+#[tokio::test]
+async fn a_mismatched_pair_at_a_start_holds_up_only_its_own() {
+    let parties = Parties::new();
+    let receiver = parties.receiver().await;
+    let (files, good) = (
+        Files::of(&parties.issue("us")),
+        Files::of(&parties.issue("good")),
+    );
+    let second = parties.issue("second");
+    fs::write(files.certificate(), second.chain_pem()).unwrap();
+    let them = Name::parse("them").unwrap();
+    let mut client = parties.client_of(vec![
+        files.identity(),
+        OperatorIdentity {
+            name: them.clone(),
+            ..good.identity()
+        },
+    ]);
+    let theirs = client.transport(|policy| {
+        policy.client_identity = Some(IdentityChoice::Operator(them.clone()));
+    });
+    client.set_policy(|policy| policy.client_identity = Some(IdentityChoice::Operator(name())));
+
+    let exchanged = client.post(&receiver.url()).await;
+    check_unusable(
+        &exchanged,
+        &["identity us", "client.pem: certificate and key don't match"],
+    );
+    let folder = files.0.path().to_str().unwrap();
+    let reason = exchanged.reason.unwrap();
+    assert!(!reason.contains(folder), "{reason}");
+    let report = client.probe(&receiver.url()).await;
+    let failure = report.failure.unwrap();
+    assert_eq!(failure.failure, TlsFailure::IdentityUnusable);
+    assert_eq!(receiver.connections(), 0);
+    check_status(&client.post_under(&theirs, &receiver.url()).await, 200);
+
+    // Polls alone mend nothing.
+    sweep_twice(&client.egress);
+    assert_eq!(status_of(&client.egress, &name()).epoch, 0);
+    files.write(&second);
+    sweep_twice(&client.egress);
+    let mended = status_of(&client.egress, &name());
+    assert_eq!((mended.epoch, mended.last_error), (1, None));
+    check_status(&client.post(&receiver.url()).await, 200);
+    assert_eq!(receiver.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_expired_certificate_at_a_start_waits_for_a_new_one() {
+    let parties = Parties::new();
+    let receiver = parties.receiver().await;
+    let expired = LeafSpec {
+        validity: Validity::Past,
+        ..LeafSpec::client("us")
+    };
+    let files = Files::of(&parties.clients.issue(&expired).unwrap());
+    let client = parties.client(files.identity());
+    let exchanged = client.post(&receiver.url()).await;
+    check_unusable(&exchanged, &["client.pem: the certificate ended at"]);
+    assert_eq!(receiver.connections(), 0);
+
+    files.write(&parties.issue("us"));
+    sweep_twice(&client.egress);
+    check_status(&client.post(&receiver.url()).await, 200);
+}
+
+/// It is the same as if it had ended before a start.
+#[tokio::test]
+async fn a_certificate_that_ends_in_use_is_told() {
+    let parties = Parties::new();
+    let receiver = parties.receiver().await;
+    let short = LeafSpec {
+        validity: Validity::Between(at("2026-11-22T00:00:00Z"), at("2026-11-24T00:00:00Z")),
+        ..LeafSpec::client("us")
+    };
+    let files = Files::of(&parties.clients.issue(&short).unwrap());
+    let client = parties.client(files.identity());
+    check_status(&client.post(&receiver.url()).await, 200);
+
+    client.set_now("2026-11-24T00:00:01Z");
+    client.egress.sweep();
+    let error = status(&client.egress).last_error.unwrap();
+    assert!(
+        error.contains("client.pem: the certificate ended at"),
+        "{error}"
+    );
+    check_unusable(
+        &client.post(&receiver.url()).await,
+        &["client.pem: the certificate ended at"],
+    );
+    assert_eq!(receiver.requests(), 1);
 }
 
 /// An identity that nobody configured can't be presented, and is not left out either.

@@ -15,6 +15,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use hookseal_domain::delivery::outcome::FailureKind;
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::secret::Secret;
+use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::{IdentityChoice, TlsVersion};
@@ -41,6 +42,7 @@ const SO_PIN: &str = "5678";
 struct Token {
     folder: PathBuf,
     module: PathBuf,
+    label: &'static str,
     servers: TestCa,
     clients: TestCa,
 }
@@ -49,11 +51,9 @@ struct Token {
 
 impl Token {
     fn new(folder: &Path, module: PathBuf) -> Self {
-        let pins = ["--pin", PIN, "--so-pin", SO_PIN];
-        run(Command::new("softhsm2-util")
-            .args(["--init-token", "--free", "--label", "ours"])
-            .args(pins));
+        init("ours");
         Self {
+            label: "ours",
             folder: folder.to_path_buf(),
             module,
             servers: TestCa::new("Servers").unwrap(),
@@ -76,7 +76,7 @@ impl Token {
         let mut import = Command::new("softhsm2-util");
         import.arg("--import").arg(&file);
         import.args([
-            "--token", "ours", "--label", label, "--id", id, "--pin", PIN,
+            "--token", self.label, "--label", label, "--id", id, "--pin", PIN,
         ]);
         run(&mut import);
         fs::remove_file(file).unwrap();
@@ -98,7 +98,7 @@ impl Token {
             identities: vec![identity],
             token: Some(TokenConfig {
                 module: self.module.clone(),
-                label: "ours".to_owned(),
+                label: self.label.to_owned(),
                 pin: Secret::new(PIN.to_owned()),
             }),
             extra_roots_pem: Some(self.servers.root_pem().into_bytes()),
@@ -130,13 +130,19 @@ impl Token {
         module.initialize(arguments).unwrap();
     }
 
-    /// Why a start fails.
-    fn refusal(&self, config: EgressConfig) -> String {
-        let now = hookseal_domain::time::Timestamp::from_millis(NOW_MILLIS);
-        Egress::new(config, Arc::new(move || now))
-            .unwrap_err()
-            .to_string()
+    /// Why the identity can't be used after a start.
+    fn trouble(config: EgressConfig) -> String {
+        let now = Timestamp::from_millis(NOW_MILLIS);
+        let egress = Egress::new(config, Arc::new(move || now)).unwrap();
+        egress.operator_identities().remove(0).last_error.unwrap()
     }
+}
+
+/// Makes a token.
+fn init(label: &str) {
+    let mut init = Command::new("softhsm2-util");
+    init.args(["--init-token", "--free", "--label", label]);
+    run(init.args(["--pin", PIN, "--so-pin", SO_PIN]));
 }
 
 /// The key in the form that OpenSSL reads, for which one of Ed25519 must not hold its public half
@@ -335,20 +341,17 @@ fn a_new_certificate_finds_the_new_key() {
 }
 
 #[test]
-fn a_start_without_the_key_fails() {
-    with_token("pkcs11::a_start_without_the_key_fails", async |token| {
+fn a_start_without_the_key_tells_why() {
+    with_token("pkcs11::a_start_without_the_key_tells_why", async |token| {
         let leaf = token.issue("us", KeyKind::P256);
         token.import(&token.issue("other", KeyKind::P384), "other", "01");
         let check = |change: &dyn Fn(&mut EgressConfig), expect: &str| {
             let mut config = token.config(token.identity(&leaf, "key"));
             change(&mut config);
-            let error = token.refusal(config);
+            let error = Token::trouble(config);
             assert!(error.contains(expect), "{error}");
         };
-        check(
-            &|_| {},
-            "egress.identities: us: the PKCS#11 token has no private key \"key\"",
-        );
+        check(&|_| {}, "the PKCS#11 token has no private key \"key\"");
         let other = |config: &mut EgressConfig| {
             config.identities[0].key = OperatorKey::Token("other".to_owned());
         };
@@ -360,17 +363,11 @@ fn a_start_without_the_key_fails() {
         let elsewhere = |config: &mut EgressConfig| {
             config.token.as_mut().unwrap().label = "theirs".to_owned();
         };
-        check(
-            &elsewhere,
-            "egress.pkcs11_module: there is no PKCS#11 token \"theirs\"",
-        );
+        check(&elsewhere, "there is no PKCS#11 token \"theirs\"");
         let wrong_pin = |config: &mut EgressConfig| {
             config.token.as_mut().unwrap().pin = Secret::new("0000".to_owned());
         };
-        check(
-            &wrong_pin,
-            "egress.pkcs11_module: the PKCS#11 token refused its PIN",
-        );
+        check(&wrong_pin, "the PKCS#11 token refused its PIN");
         let no_module = |config: &mut EgressConfig| {
             config.token.as_mut().unwrap().module = PathBuf::from("/nowhere.so");
         };
@@ -380,4 +377,31 @@ fn a_start_without_the_key_fails() {
             "egress.pkcs11_module is not set",
         );
     });
+}
+
+/// As after a reboot, when the network that a token is in comes up later than we do.
+#[test]
+fn a_token_that_comes_after_the_start_is_found() {
+    with_token(
+        "pkcs11::a_token_that_comes_after_the_start_is_found",
+        async |mut token| {
+            let leaf = token.issue("us", KeyKind::P256);
+            let receiver = token.receiver(Speaks::Http1).await;
+            token.label = "late";
+            let client = token.client(token.identity(&leaf, "key"), TlsVersion::Tls13);
+            let exchanged = client.post(&receiver.url()).await;
+            let words = "client.pem: its key in the PKCS#11 token can't be used; nothing was sent";
+            check_failure(&exchanged, FailureKind::Internal, &[words]);
+            assert_eq!(exchanged.tls_failure, Some(TlsFailure::IdentityUnusable));
+            client.egress.sweep();
+            assert_eq!(receiver.connections(), 0);
+
+            init(token.label);
+            token.import(&leaf, "key", "01");
+            client.egress.sweep();
+            let status = client.egress.operator_identities().remove(0);
+            assert_eq!((status.epoch, status.last_error), (1, None));
+            check_status(&client.post(&receiver.url()).await, 200);
+        },
+    );
 }

@@ -38,15 +38,18 @@ section! {
         /// `NAME=CERTIFICATE,KEY`. CERTIFICATE is a PEM file with our certificate and its
         /// intermediate ones, KEY a PEM file or `pkcs11:LABEL`, a key in the PKCS#11 token. The
         /// files are followed: what is put in their place is used within seconds if both halves fit
-        /// together, and the old certificate is presented on to those that refuse the new one.
+        /// together, and the old certificate is presented on to those that refuse the new one. One
+        /// that can't be used, at a start or later, is warned of in the log and holds up nothing
+        /// but the endpoints that are to be shown it; it is used once it is mended.
         identities: Vec<OperatorIdentity> = "", such as "company=tls/client.pem,tls/client.key";
         /// The PKCS#11 module with keys of `identities`: a library that is loaded into the server.
         /// Absent: none.
         pkcs11_module: Option<PathBuf>, such as "/usr/lib/softhsm/libsofthsm2.so";
         /// The label of the token that the module is to use.
         pkcs11_token: Option<TokenLabel>, such as "hookseal";
-        /// File with the PIN of that token, and nothing else. A PIN that was refused is not tried
-        /// again before the next start, so that the token does not lock itself.
+        /// File with the PIN of that token, and nothing else. It is read at the start. A PIN that
+        /// was refused is not tried again before the next start, so that the token does not lock
+        /// itself.
         pkcs11_pin_file: Option<PathBuf>, such as "tls/pkcs11.pin";
         /// Proxies that transport policies may choose by name: `NAME=http://HOST:PORT` (CONNECT) or
         /// `NAME=socks5://HOST:PORT`. They are asked for addresses that were checked here, never for

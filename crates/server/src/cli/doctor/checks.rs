@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::process::{Resource, getrlimit};
 
 use hookseal_domain::time::Timestamp;
+use hookseal_egress::OperatorIdentityStatus;
 use hookseal_store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 
 use crate::cli::doctor::Finding;
@@ -35,7 +36,7 @@ pub(super) fn all(config: &Config, now: Timestamp) -> Vec<Finding> {
     let StoreUrl::Sqlite(database) = config.store_url();
     let store = store(config, &database);
     let is_running = matches!(store, Store::InUse);
-    vec![
+    let mut findings = vec![
         data_dir(&config.data_dir),
         master_key(config),
         jwt_secret(config),
@@ -44,7 +45,9 @@ pub(super) fn all(config: &Config, now: Timestamp) -> Vec<Finding> {
         free_disk(&database),
         store.into_finding(&database),
         tls(config, now),
-        egress(config, now),
+    ];
+    findings.extend(egress(config, now));
+    findings.extend([
         descriptors(config),
         address("server.listen", config.server.listen, is_running),
         address(
@@ -52,7 +55,8 @@ pub(super) fn all(config: &Config, now: Timestamp) -> Vec<Finding> {
             config.server.admin_listen,
             is_running,
         ),
-    ]
+    ]);
+    findings
 }
 
 /// An error with its causes.
@@ -255,11 +259,32 @@ fn tls(config: &Config, now: Timestamp) -> Finding {
     }
 }
 
-fn egress(config: &Config, now: Timestamp) -> Finding {
+/// One for each client identity that can't be used, or one for everything.
+fn egress(config: &Config, now: Timestamp) -> Vec<Finding> {
     let identities = match serve::check_egress(config) {
         Ok(egress) => egress.operator_identities(),
-        Err(error) => return Finding::Fail(error.to_string()),
+        Err(error) => return vec![Finding::Fail(error.to_string())],
     };
+    let unusable = identities.iter().filter_map(|identity| {
+        let (name, why) = (&identity.name, identity.last_error.as_ref()?);
+        Some(Finding::Fail(format!(
+            "TLS to receivers: client identity {name} can't be used, and nothing is sent to \
+             endpoints that are to be shown it: {why}"
+        )))
+    });
+    let unusable: Vec<_> = unusable.collect();
+    if unusable.is_empty() {
+        vec![usable_egress(config, &identities, now)]
+    } else {
+        unusable
+    }
+}
+
+fn usable_egress(
+    config: &Config,
+    identities: &[OperatorIdentityStatus],
+    now: Timestamp,
+) -> Finding {
     let mut exposed = config.egress.secret_files().map(keys::check_mode);
     if let Some(error) = exposed.find_map(Result::err) {
         return Finding::Warn(format!("TLS to receivers: {}", whole(error)));
