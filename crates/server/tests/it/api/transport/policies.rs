@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use hookseal_pki::certificate::SpkiSha256;
 use hookseal_testkit::test_ca::TestCa;
 
 use crate::api::shop::Shop;
@@ -222,4 +223,56 @@ async fn private_trust_may_name_its_roots_in_the_default_policy() {
         .await;
     shop.tell("PUT", POLICY, &json!({"trust": "private"}), 201)
         .await;
+}
+
+#[tokio::test]
+async fn pins_are_not_enforced_by_surprise() {
+    let shop = Shop::open().await;
+    let app = shop.app("a").await;
+    let mut paths = Vec::new();
+    for _ in 0..3 {
+        let endpoint = shop.endpoint(&app, "https://example.com").await;
+        paths.push(format!("/app/{app}/endpoint/{endpoint}"));
+    }
+    let pin = async |path: &str, byte: u8| {
+        let key = SpkiSha256::from_bytes([byte; 32]).to_string();
+        shop.tell("POST", &format!("{path}/pins"), &json!({"pin": key}), 201)
+            .await;
+    };
+    pin(&paths[0], 1).await;
+    pin(&paths[0], 2).await;
+    pin(&paths[1], 1).await;
+    let says = async |path: &str, changes: Value| {
+        let path = format!("{path}/transport");
+        shop.tell("PATCH", &path, &changes, 200).await;
+    };
+    let enforce = json!({"pinning": "enforce"});
+    const DEFAULT: &str = "/transport/policy/default";
+    let refused = async |policy: &str| {
+        shop.refuses("PUT", policy, &enforce, "would_interrupt")
+            .await
+    };
+    let why = refused(DEFAULT).await;
+    assert!(why.starts_with("2 endpoints"), "{why}");
+    assert_eq!(shop.ask("GET", DEFAULT, "").await.error(404), "not_found");
+
+    // A policy that nobody names stops nobody; then it does.
+    let report = json!({"pinning": "report"});
+    shop.tell("PUT", POLICY, &enforce, 201).await;
+    shop.tell("PUT", POLICY, &report, 200).await;
+    for path in &paths[..2] {
+        says(path, json!({"policy": "strict"})).await;
+    }
+    let why = refused(POLICY).await;
+    assert!(why.starts_with("1 endpoints"), "{why}");
+    // Those of the policy say otherwise than the default, which the third is left to.
+    let why = refused(DEFAULT).await;
+    assert!(why.starts_with("1 endpoints"), "{why}");
+    says(&paths[2], json!({"own": {"pinning": "off"}})).await;
+    shop.tell("PUT", DEFAULT, &enforce, 201).await;
+
+    let forced = format!("{POLICY}?force=true");
+    shop.tell("PUT", &forced, &enforce, 200).await;
+    // What is enforced already is no news.
+    shop.tell("PUT", POLICY, &enforce, 200).await;
 }
