@@ -20,8 +20,8 @@ use tokio::time::{sleep, timeout};
 
 use hookseal_domain::time::Timestamp;
 
-use crate::demo::cast::Cast;
 use crate::api_client::ClientError;
+use crate::demo::cast::Cast;
 use crate::demo::events::Event;
 use crate::demo::receivers::{Ledger, Role};
 use crate::demo::screen::Screen;

@@ -15,10 +15,10 @@ use hookseal_domain::secret::Secret;
 use hookseal_domain::time::Timestamp;
 use hookseal_engine::clock::Clock;
 
+use crate::api_client::{Client, Server};
 use crate::auth::jwt::{self, MintError};
 use crate::config::Config;
 use crate::config::source::{Assignment, NotAnAssignment, Sources};
-use crate::api_client::{Client, Server};
 use crate::keys::{self, KeyError};
 use crate::receiver::authority::{AuthorityError, LocalAuthority};
 use crate::receiver::{Receiver, Recipient, Transport};
