@@ -3,6 +3,7 @@
 pub mod attempt;
 pub mod breaker;
 pub mod outcome;
+pub mod priority;
 pub mod retry;
 
 use crate::id::{EndpointId, MessageId};
@@ -40,6 +41,8 @@ pub enum Pending {
     Backlog,
     /// Its endpoint is disabled: to be tried once it is enabled and the delivery recovered.
     Held,
+    /// The exhausted head of an order that does not go on without it: until it is resent or skipped.
+    Blocked,
 }
 
 /// How a delivery ended.
@@ -57,6 +60,10 @@ pub enum Ended {
     EndpointDeleted,
     /// The payload's retention ended before the message was accepted.
     PayloadExpired,
+    /// Somebody had it skipped, so that what waits behind it goes on.
+    Skipped,
+    /// It was not delivered by the time that its message set.
+    MessageExpired,
 }
 
 /// What happens to a delivery after an attempt.
@@ -85,6 +92,8 @@ impl Ended {
             Self::Gone => "gone",
             Self::EndpointDeleted => "endpoint_deleted",
             Self::PayloadExpired => "payload_expired",
+            Self::Skipped => "skipped",
+            Self::MessageExpired => "message_expired",
         }
     }
 }

@@ -1,11 +1,15 @@
 //! An endpoint: a URL that receives, with its keys, headers, subscription and parking rule.
 
+pub mod batch;
+pub mod discipline;
 pub mod headers;
+pub mod order;
 pub mod url;
 
 use std::sync::Arc;
 
 use crate::application::Metadata;
+use crate::endpoint::discipline::Discipline;
 use crate::endpoint::headers::EndpointHeaders;
 use crate::endpoint::url::EndpointUrl;
 use crate::id::EndpointId;
@@ -34,6 +38,8 @@ pub struct EndpointSpec {
     pub throttle_rate: Option<u16>,
     /// Which responses park a delivery at once.
     pub park_on: ParkOn,
+    /// How it wants its deliveries, besides their rate.
+    pub discipline: Discipline,
     /// The client's notes.
     pub metadata: Metadata,
 }
@@ -74,6 +80,10 @@ pub struct Destination {
     pub subscription: Subscription,
     /// Which responses park a delivery at once.
     pub park_on: ParkOn,
+    /// Most deliveries per second; `None` for no limit.
+    pub throttle_rate: Option<u16>,
+    /// How it wants its deliveries, besides their rate.
+    pub discipline: Discipline,
     /// Custom headers.
     pub headers: EndpointHeaders,
     /// Every key that signs now, newest first, each with the end of its life.

@@ -1,6 +1,7 @@
 //! The numbers that stand for states in the database. Never reused, never renumbered.
 
 use hookseal_domain::delivery::outcome::Outcome;
+use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{Ended, Trigger};
 use hookseal_domain::signature::key::KeyKind;
 use hookseal_domain::transport::pin::PinState;
@@ -40,6 +41,7 @@ pub(crate) enum PendingState {
     Waiting,
     Backlog,
     Held,
+    Blocked,
 }
 
 /// What an organisation has of transport security.
@@ -52,7 +54,7 @@ pub(crate) enum ItemKind {
 
 codes! {
     Trigger { Publish = 1, Resend = 2, }
-    PendingState { Owned = 0, Waiting = 1, Backlog = 2, Held = 3, }
+    PendingState { Owned = 0, Waiting = 1, Backlog = 2, Held = 3, Blocked = 4, }
     Ended {
         Delivered = 1,
         Exhausted = 2,
@@ -60,6 +62,8 @@ codes! {
         Gone = 4,
         EndpointDeleted = 5,
         PayloadExpired = 6,
+        Skipped = 7,
+        MessageExpired = 8,
     }
     Outcome {
         Accepted = 1,
@@ -73,6 +77,7 @@ codes! {
         Internal = 9,
         Unsendable = 10,
     }
+    Priority { High = 0, Normal = 1, Bulk = 2, }
     KeyKind { HmacSha256 = 1, Ed25519 = 2, }
     ItemKind { Policy = 1, AnchorSet = 2, ClientIdentity = 3, }
     PinState { Staged = 1, Seen = 2, Active = 3, Retiring = 4, }

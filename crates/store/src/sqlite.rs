@@ -10,6 +10,7 @@ mod checkpoint;
 mod claim;
 mod connection;
 mod deliveries;
+mod endpoint_discipline;
 mod endpoint_headers;
 mod endpoint_pins;
 mod endpoint_transports;

@@ -12,6 +12,7 @@ use hookseal_domain::application::{Application, ApplicationSpec, Metadata};
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
+use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn};
@@ -157,6 +158,7 @@ impl World {
             subscription: Subscription::default(),
             throttle_rate: None,
             park_on: ParkOn::default(),
+            discipline: Discipline::default(),
             metadata: Metadata::new(),
         };
         change(&mut spec);

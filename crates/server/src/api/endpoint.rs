@@ -1,6 +1,7 @@
 //! `/api/v1/app/{app_id}/endpoint`: endpoints.
 
 mod body;
+mod discipline;
 mod headers;
 mod mtls;
 pub(crate) mod pins;

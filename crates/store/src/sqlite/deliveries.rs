@@ -64,7 +64,8 @@ macro_rules! destined {
             "SELECT e.id AS id, e.uid AS uid, e.url AS url, e.description AS description, ",
             "e.disabled AS disabled, e.switched_off_at AS switched_off_at, ",
             "e.event_types AS event_types, e.channels AS channels, ",
-            "e.throttle_rate AS throttle_rate, e.park_on AS park_on, e.metadata AS metadata, ",
+            "e.throttle_rate AS throttle_rate, e.park_on AS park_on, ",
+            "e.discipline AS discipline, e.metadata AS metadata, ",
             "e.key_version AS key_version, e.headers AS headers, e.generation AS generation, ",
             "e.updated_at AS updated_at, p.state AS state, p.due AS due, o.ended AS ended ",
             "FROM endpoint e ",
@@ -168,6 +169,7 @@ fn statements(
         PendingState::Waiting,
         PendingState::Backlog,
         PendingState::Held,
+        PendingState::Blocked,
     ];
     let waiting = states.map(|state| (unowned, state.code()));
     let wanted: Vec<(&str, i64)> = match status {
@@ -178,7 +180,7 @@ fn statements(
         None => sending.chain(waiting).chain([(finished, 0)]).collect(),
     };
     let prepare = |(sql, which)| {
-        // The three states share a text, so these can't come from the cache twice at a time.
+        // The four states share a text, so these can't come from the cache twice at a time.
         Ok((connection.prepare_cached(sql)?, which))
     };
     wanted.into_iter().map(prepare).collect()
@@ -275,6 +277,7 @@ fn status(
         },
         (Some(PendingState::Backlog), None) => Pending::Backlog,
         (Some(PendingState::Held), None) => Pending::Held,
+        (Some(PendingState::Blocked), None) => Pending::Blocked,
         _ => return Err(corrupt("pending", "state", message).into()),
     };
     Ok(DeliveryStatus::Pending(pending))

@@ -23,13 +23,14 @@ use crate::sqlite::batch::{Batch, all, first};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
-use crate::sqlite::{endpoint_headers, endpoint_transports, signing_keys};
+use crate::sqlite::{endpoint_discipline, endpoint_headers, endpoint_transports, signing_keys};
 
 macro_rules! select {
     ($which:literal) => {
         concat!(
             "SELECT id, uid, url, description, disabled, switched_off_at, event_types, channels, ",
-            "throttle_rate, park_on, metadata, key_version, headers, generation, updated_at ",
+            "throttle_rate, park_on, discipline, metadata, key_version, headers, generation, ",
+            "updated_at ",
             "FROM endpoint WHERE deleted_at IS NULL AND slice = ?1 AND app = ?2 AND ",
             $which
         )
@@ -43,12 +44,13 @@ const LIST_DOWN: &str = select!("id > ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5")
 const COUNT: &str =
     "SELECT endpoints FROM application WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
 const INSERT: &str = "INSERT INTO endpoint (slice, app, id, uid, url, description, disabled, \
-    event_types, channels, throttle_rate, park_on, metadata, key_version, headers, generation, \
-    updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 1, ?15)";
+    event_types, channels, throttle_rate, park_on, discipline, metadata, key_version, headers, \
+    generation, updated_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1, ?16)";
 /// A disabled endpoint's held deliveries stay; an enabled one's are released.
 const UPDATE: &str = "UPDATE endpoint SET generation = generation + (url <> ?5), uid = ?4, \
     url = ?5, description = ?6, disabled = ?7, event_types = ?8, channels = ?9, \
-    throttle_rate = ?10, park_on = ?11, metadata = ?12, updated_at = ?13, \
+    throttle_rate = ?10, park_on = ?11, discipline = ?12, metadata = ?13, updated_at = ?14, \
     release_held = CASE WHEN ?7 THEN 0 \
         WHEN disabled = 1 OR switched_off IS NOT NULL THEN 1 ELSE release_held END, \
     switched_off = CASE WHEN ?7 THEN switched_off END, \
@@ -151,6 +153,7 @@ fn insert(
         channels(&spec.subscription),
         spec.throttle_rate,
         park_on(&spec.park_on),
+        endpoint_discipline::written(&spec.discipline),
         json(&spec.metadata),
         headers.key_version,
         headers.bytes,
@@ -236,6 +239,7 @@ pub(super) async fn update(
             channels(&spec.subscription),
             spec.throttle_rate,
             park_on(&spec.park_on),
+            endpoint_discipline::written(&spec.discipline),
             json(&spec.metadata),
             now.as_millis(),
         ];
@@ -352,6 +356,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<EndpointRow, Failure> {
         },
         throttle_rate: row.plain("throttle_rate")?,
         park_on: ParkOn::parse(&codes).map_err(|_| row.corrupt("park_on"))?,
+        discipline: endpoint_discipline::read(&row)?,
         metadata: row
             .json("metadata")?
             .ok_or_else(|| row.corrupt("metadata"))?,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::{OpenError, Schema};
 
 /// In order; never edited after release.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     (
         "initial",
         include_str!("../../migrations/sqlite/0001_initial.sql"),
@@ -15,6 +15,10 @@ const MIGRATIONS: [(&str, &str); 2] = [
     (
         "transport",
         include_str!("../../migrations/sqlite/0002_transport.sql"),
+    ),
+    (
+        "discipline",
+        include_str!("../../migrations/sqlite/0003_discipline.sql"),
     ),
 ];
 

@@ -91,6 +91,8 @@ fn destination(
         disabled: endpoint.spec.disabled || endpoint.switched_off.is_some(),
         subscription: endpoint.spec.subscription,
         park_on: endpoint.spec.park_on,
+        throttle_rate: endpoint.spec.throttle_rate,
+        discipline: endpoint.spec.discipline,
         headers,
         signing_keys: signing_keys.into_iter().map(Arc::new).collect(),
         transport,

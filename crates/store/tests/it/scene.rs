@@ -1,6 +1,7 @@
 //! A store with an application, and short words for what the tests do with it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use hookseal_domain::application::{Application, ApplicationSpec};
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
+use hookseal_domain::endpoint::batch::BatchRule;
+use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{EndpointSpec, ParkOn};
@@ -289,6 +292,11 @@ pub(crate) fn endpoint_spec(uid: Option<&str>) -> EndpointSpec {
         },
         throttle_rate: None,
         park_on: ParkOn::parse(&[422]).unwrap(),
+        discipline: Discipline {
+            max_in_flight: NonZeroU16::new(3),
+            order: hookseal_domain::endpoint::order::Order::Any,
+            batch: Some(BatchRule::try_new(10, Duration::from_millis(200)).unwrap()),
+        },
         metadata: BTreeMap::new(),
     }
 }

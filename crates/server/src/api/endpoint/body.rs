@@ -15,6 +15,9 @@ use hookseal_domain::subscription::Subscription;
 use hookseal_domain::uid::Uid;
 
 use crate::api::check::{Fields, Length, number};
+use crate::api::endpoint::discipline::{
+    Batch, DisciplineIn, DisciplineOut, DisciplinePatch, OrderingKey,
+};
 use crate::api::endpoint::rules::{
     check_channels, check_event_types, check_headers, check_park_on, check_url,
 };
@@ -63,6 +66,23 @@ pub(crate) struct EndpointIn {
     /// retrying it: the receiver says that the data is wrong. An extension of Hookseal.
     #[schema(value_type = Option<Vec<u16>>, max_items = 100)]
     park_on: Option<Vec<i64>>,
+    /// Most attempts at the same time; the node's own limit if not given. An extension of Hookseal.
+    #[schema(minimum = 1, maximum = 65_535)]
+    max_in_flight: Option<i64>,
+    /// Whether deliveries come one after the other, as they were accepted. An extension of Hookseal.
+    #[serde(default)]
+    #[schema(default = false)]
+    fifo: bool,
+    /// With `fifo`: what happens to the others when one is exhausted. `block` (they wait until it is
+    /// resent or skipped) or `moveOn`. An extension of Hookseal.
+    #[schema(value_type = Option<String>, default = "block")]
+    on_exhausted: Option<String>,
+    /// With `fifo`: what is ordered among each other; everything if not given. An extension of
+    /// Hookseal.
+    ordering_key: Option<OrderingKey>,
+    /// How many events go into one request; one if not given. Not with `fifo`. An extension of
+    /// Hookseal.
+    batch: Option<Batch>,
     /// Your notes: at most 50.
     #[serde(default)]
     #[schema(default = json!({}))]
@@ -110,6 +130,23 @@ pub(crate) struct EndpointUpdate {
     /// Status codes that end a delivery at once. An extension of Hookseal.
     #[schema(value_type = Option<Vec<u16>>, max_items = 100)]
     park_on: Option<Vec<i64>>,
+    /// Most attempts at the same time; the node's own limit if not given. An extension of Hookseal.
+    #[schema(minimum = 1, maximum = 65_535)]
+    max_in_flight: Option<i64>,
+    /// Whether deliveries come one after the other, as they were accepted. An extension of Hookseal.
+    #[serde(default)]
+    #[schema(default = false)]
+    fifo: bool,
+    /// With `fifo`: what happens to the others when one is exhausted. `block` (they wait until it is
+    /// resent or skipped) or `moveOn`. An extension of Hookseal.
+    #[schema(value_type = Option<String>, default = "block")]
+    on_exhausted: Option<String>,
+    /// With `fifo`: what is ordered among each other; everything if not given. An extension of
+    /// Hookseal.
+    ordering_key: Option<OrderingKey>,
+    /// How many events go into one request; one if not given. Not with `fifo`. An extension of
+    /// Hookseal.
+    batch: Option<Batch>,
     /// Your notes: at most 50.
     #[serde(default)]
     #[schema(default = json!({}))]
@@ -157,6 +194,26 @@ pub(crate) struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Vec<u16>>, max_items = 100)]
     park_on: Patch<Vec<i64>>,
+    /// Most attempts at the same time; 0 is the node's own limit. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 65_535)]
+    max_in_flight: Patch<i64>,
+    /// Whether deliveries come one after the other. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
+    fifo: Option<bool>,
+    /// With `fifo`: `block` or `moveOn`. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    on_exhausted: Patch<String>,
+    /// With `fifo`: what is ordered among each other. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<OrderingKey>)]
+    ordering_key: Patch<OrderingKey>,
+    /// How many events go into one request. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Batch>)]
+    batch: Patch<Batch>,
     /// Your notes, all of them.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = BTreeMap<String, String>, required = false)]
@@ -201,6 +258,8 @@ pub(crate) struct EndpointOut {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<u16>, required = false)]
     park_on: Vec<u16>,
+    #[serde(flatten)]
+    discipline: DisciplineOut,
     /// Your notes.
     metadata: BTreeMap<String, String>,
     /// When it was made.
@@ -238,6 +297,11 @@ impl EndpointIn {
             channels: self.channels,
             throttle_rate: self.throttle_rate,
             park_on: self.park_on,
+            max_in_flight: self.max_in_flight,
+            fifo: self.fifo,
+            on_exhausted: self.on_exhausted,
+            ordering_key: self.ordering_key,
+            batch: self.batch,
             metadata: self.metadata,
         };
         let spec = spec.check_fields(&mut fields, policy);
@@ -283,6 +347,14 @@ impl EndpointUpdate {
             number(rate, 1, u16::MAX)
         });
         let park_on = fields.take("parkOn", check_park_on(&self.park_on.unwrap_or_default()));
+        let discipline = DisciplineIn {
+            max_in_flight: self.max_in_flight,
+            fifo: self.fifo,
+            on_exhausted: self.on_exhausted,
+            ordering_key: self.ordering_key,
+            batch: self.batch,
+        };
+        let discipline = discipline.check(fields);
         let metadata = fields.metadata(self.metadata);
         Some(EndpointSpec {
             url: url?,
@@ -292,6 +364,7 @@ impl EndpointUpdate {
             subscription,
             throttle_rate: throttle_rate?,
             park_on: park_on?,
+            discipline: discipline?,
             metadata: metadata?,
         })
     }
@@ -340,6 +413,16 @@ impl EndpointPatch {
             let codes = fields.take("parkOn", check_park_on(&codes.unwrap_or_default()));
             spec.park_on = codes.unwrap_or_default();
         }
+        let discipline = DisciplinePatch {
+            max_in_flight: self.max_in_flight,
+            fifo: self.fifo,
+            on_exhausted: self.on_exhausted,
+            ordering_key: self.ordering_key,
+            batch: self.batch,
+        };
+        spec.discipline = discipline
+            .apply(spec.discipline, &mut fields)
+            .unwrap_or_default();
         if let Some(metadata) = self.metadata {
             spec.metadata = fields.metadata(metadata).unwrap_or_default();
         }
@@ -366,6 +449,7 @@ impl EndpointOut {
             channels: texts(spec.subscription.channels),
             throttle_rate: spec.throttle_rate,
             park_on: spec.park_on.codes().to_vec(),
+            discipline: DisciplineOut::of(&spec.discipline),
             metadata: spec.metadata,
             created_at: At(endpoint.id.created_at()),
             updated_at: At(endpoint.updated_at),

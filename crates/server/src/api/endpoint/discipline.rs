@@ -1,0 +1,231 @@
+//! How an endpoint wants its deliveries, besides their rate, as it comes in and goes out.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use hookseal_domain::endpoint::batch::BatchRule;
+use hookseal_domain::endpoint::discipline::Discipline;
+use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
+use hookseal_domain::violation::Violation;
+
+use crate::api::check::{Fields, number};
+use crate::api::wire::Patch;
+
+/// What is ordered among each other: messages with the same value of a header of the request that
+/// published them, or with the same value at a place of their payloads. One of the two.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OrderingKey {
+    /// A header's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 256)]
+    header: Option<String>,
+    /// A JSON pointer (RFC 6901) into the payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 256)]
+    pointer: Option<String>,
+}
+
+/// How many events go into one request.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Batch {
+    /// Most events of one request.
+    #[schema(minimum = 2, maximum = 1000)]
+    max_events: i64,
+    /// How long the first of them waits for the others, in milliseconds.
+    #[schema(minimum = 0, maximum = 60_000)]
+    max_wait_ms: i64,
+}
+
+/// All that a body says of it.
+pub(crate) struct DisciplineIn {
+    pub(crate) max_in_flight: Option<i64>,
+    pub(crate) fifo: bool,
+    pub(crate) on_exhausted: Option<String>,
+    pub(crate) ordering_key: Option<OrderingKey>,
+    pub(crate) batch: Option<Batch>,
+}
+
+/// All that a PATCH says of it.
+pub(crate) struct DisciplinePatch {
+    pub(crate) max_in_flight: Patch<i64>,
+    pub(crate) fifo: Option<bool>,
+    pub(crate) on_exhausted: Patch<String>,
+    pub(crate) ordering_key: Patch<OrderingKey>,
+    pub(crate) batch: Patch<Batch>,
+}
+
+/// As it goes out: only what was said.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DisciplineOut {
+    /// Most attempts at the same time. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u16>)]
+    max_in_flight: Option<NonZeroU16>,
+    /// Whether deliveries come one after the other, as they were accepted. An extension of
+    /// Hookseal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false, default = false)]
+    fifo: bool,
+    /// What happens to the others when one of them is exhausted: `block` or `moveOn`. An extension
+    /// of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    on_exhausted: Option<&'static str>,
+    /// What is ordered among each other; everything if not given. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordering_key: Option<OrderingKey>,
+    /// How many events go into one request; one if not given. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<Batch>,
+}
+
+// === impl DisciplineIn ===
+
+impl DisciplineIn {
+    /// Checks it; broken rules are noted.
+    pub(crate) fn check(self, fields: &mut Fields<'_>) -> Option<Discipline> {
+        let max_in_flight = fields.optional("maxInFlight", self.max_in_flight, |most| {
+            number(most, 1, u16::MAX)
+        });
+        let batch = fields.optional("batch", self.batch, check_batch);
+        let order = check_order(fields, self.fifo, self.on_exhausted, self.ordering_key);
+        let discipline = Discipline {
+            max_in_flight: max_in_flight?.and_then(NonZeroU16::new),
+            order: order?,
+            batch: batch?,
+        };
+        if discipline.order != Order::Any && discipline.batch.is_some() {
+            let rule = "value_error.batch.ordered";
+            let message = "can't be given together with fifo: an event that is refused alone would \
+                           come behind later ones";
+            fields.add("batch", &Violation::new(rule, message));
+            return None;
+        }
+        Some(discipline)
+    }
+}
+
+// === impl DisciplinePatch ===
+
+impl DisciplinePatch {
+    /// What becomes of it; broken rules are noted.
+    pub(crate) fn apply(self, before: Discipline, fields: &mut Fields<'_>) -> Option<Discipline> {
+        let was = DisciplineOut::of(&before);
+        let fifo = self.fifo.unwrap_or(was.fifo);
+        // What goes with an order goes with it.
+        let kept = was.fifo && fifo;
+        let was_exhausted = was.on_exhausted.filter(|_| kept).map(str::to_owned);
+        let was_key = was.ordering_key.filter(|_| kept);
+        let was_most = was.max_in_flight.map(|most| i64::from(most.get()));
+        let whole = DisciplineIn {
+            max_in_flight: match self.max_in_flight {
+                None => was_most,
+                Some(most) => most.filter(|most| *most != 0),
+            },
+            fifo,
+            on_exhausted: self.on_exhausted.unwrap_or(was_exhausted),
+            ordering_key: self.ordering_key.unwrap_or(was_key),
+            batch: self.batch.unwrap_or(was.batch),
+        };
+        whole.check(fields)
+    }
+}
+
+// === impl DisciplineOut ===
+
+impl DisciplineOut {
+    /// As it goes out.
+    pub(crate) fn of(discipline: &Discipline) -> Self {
+        let (fifo, on_exhausted, ordering_key) = match &discipline.order {
+            Order::Any => (false, None, None),
+            Order::Accepted { key, exhausted } => {
+                (true, Some(exhausted.as_str()), OrderingKey::of(key))
+            }
+        };
+        Self {
+            max_in_flight: discipline.max_in_flight,
+            fifo,
+            on_exhausted,
+            ordering_key,
+            batch: discipline.batch.map(Batch::of),
+        }
+    }
+}
+
+impl OrderingKey {
+    fn of(key: &OrderKey) -> Option<Self> {
+        let (header, pointer) = match key {
+            OrderKey::Endpoint => return None,
+            OrderKey::Header(name) => (Some(name.clone()), None),
+            OrderKey::Pointer(pointer) => (None, Some(pointer.clone())),
+        };
+        Some(Self { header, pointer })
+    }
+}
+
+impl Batch {
+    fn of(rule: BatchRule) -> Self {
+        Self {
+            max_events: i64::from(rule.events_max()),
+            max_wait_ms: i64::try_from(rule.wait().as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+fn check_batch(batch: Batch) -> Result<BatchRule, Violation> {
+    // What does not fit the type fits no rule either.
+    let events = u16::try_from(batch.max_events).unwrap_or(0);
+    let wait = u64::try_from(batch.max_wait_ms).unwrap_or(u64::MAX);
+    BatchRule::try_new(events, Duration::from_millis(wait))
+}
+
+fn check_order(
+    fields: &mut Fields<'_>,
+    fifo: bool,
+    on_exhausted: Option<String>,
+    ordering_key: Option<OrderingKey>,
+) -> Option<Order> {
+    if !fifo {
+        let violation = Violation::new("value_error.fifo", "can only be given with fifo: true");
+        let mut order = Some(Order::Any);
+        for (field, given) in [
+            ("onExhausted", on_exhausted.is_some()),
+            ("orderingKey", ordering_key.is_some()),
+        ] {
+            if given {
+                fields.add(field, &violation);
+                order = None;
+            }
+        }
+        return order;
+    }
+    let exhausted = fields.optional("onExhausted", on_exhausted, |name| {
+        OnExhausted::parse(&name)
+            .ok_or_else(|| Violation::new("value_error.on_exhausted", "must be block or moveOn"))
+    });
+    let key = match ordering_key {
+        None => Some(OrderKey::Endpoint),
+        Some(given) => fields.take("orderingKey", check_key(given)),
+    };
+    Some(Order::Accepted {
+        key: key?,
+        exhausted: exhausted?.unwrap_or_default(),
+    })
+}
+
+fn check_key(given: OrderingKey) -> Result<OrderKey, Violation> {
+    match (given.header, given.pointer) {
+        (Some(name), None) => OrderKey::header(&name),
+        (None, Some(pointer)) => OrderKey::pointer(&pointer),
+        _ => Err(Violation::new(
+            "value_error.ordering_key",
+            "must have either a header or a pointer",
+        )),
+    }
+}

@@ -1,0 +1,104 @@
+//! How an endpoint wants its deliveries, as it stands in its row.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use hookseal_domain::endpoint::batch::BatchRule;
+use hookseal_domain::endpoint::discipline::Discipline;
+use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
+use hookseal_domain::id::EndpointId;
+
+use crate::sqlite::failure::Failure;
+use crate::sqlite::rows::{Typed, json};
+
+/// What the column holds. Absent is what nobody said.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_in_flight: Option<NonZeroU16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order: Option<StoredOrder>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch: Option<StoredBatch>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct StoredOrder {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    exhausted: String,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct StoredBatch {
+    events_max: u16,
+    wait_ms: u64,
+}
+
+/// The column's value; `None` where nothing was said.
+pub(super) fn written(discipline: &Discipline) -> Option<String> {
+    if *discipline == Discipline::default() {
+        return None;
+    }
+    let order = match &discipline.order {
+        Order::Any => None,
+        Order::Accepted { key, exhausted } => {
+            let (header, pointer) = match key {
+                OrderKey::Endpoint => (None, None),
+                OrderKey::Header(name) => (Some(name.clone()), None),
+                OrderKey::Pointer(pointer) => (None, Some(pointer.clone())),
+            };
+            Some(StoredOrder {
+                header,
+                pointer,
+                exhausted: exhausted.as_str().to_owned(),
+            })
+        }
+    };
+    Some(json(&Stored {
+        max_in_flight: discipline.max_in_flight,
+        order,
+        batch: discipline.batch.map(|rule| StoredBatch {
+            events_max: rule.events_max(),
+            wait_ms: u64::try_from(rule.wait().as_millis()).unwrap_or(u64::MAX),
+        }),
+    }))
+}
+
+/// Reads the column.
+pub(super) fn read(row: &Typed<'_, EndpointId>) -> Result<Discipline, Failure> {
+    let corrupt = || row.corrupt("discipline");
+    let Stored {
+        max_in_flight,
+        order,
+        batch,
+    } = row.json("discipline")?.unwrap_or_default();
+    let order = order.map(|stored| order_of(&stored).ok_or_else(corrupt));
+    let batch = batch.map(|stored| {
+        let wait = Duration::from_millis(stored.wait_ms);
+        BatchRule::try_new(stored.events_max, wait).map_err(|_| corrupt())
+    });
+    Ok(Discipline {
+        max_in_flight,
+        order: order.transpose()?.unwrap_or_default(),
+        batch: batch.transpose()?,
+    })
+}
+
+fn order_of(stored: &StoredOrder) -> Option<Order> {
+    let key = match (&stored.header, &stored.pointer) {
+        (None, None) => OrderKey::Endpoint,
+        (Some(name), None) => OrderKey::header(name).ok()?,
+        (None, Some(pointer)) => OrderKey::pointer(pointer).ok()?,
+        (Some(_), Some(_)) => return None,
+    };
+    let exhausted = OnExhausted::parse(&stored.exhausted)?;
+    Some(Order::Accepted { key, exhausted })
+}
