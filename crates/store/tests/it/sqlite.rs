@@ -1,5 +1,6 @@
 //! What the SQLite back end must do besides: survive, hide, refuse.
 
+mod migrations;
 mod transport;
 
 use std::fs;
@@ -154,7 +155,7 @@ async fn schema_is_reported_and_newer_ones_are_refused() {
         schema,
         Schema {
             current: 0,
-            wanted: 2
+            wanted: 3
         }
     );
     assert!(!path.exists(), "looking makes nothing");
@@ -163,21 +164,21 @@ async fn schema_is_reported_and_newer_ones_are_refused() {
     assert_eq!(
         schema,
         Schema {
-            current: 2,
-            wanted: 2
+            current: 3,
+            wanted: 3
         }
     );
     let connection = rusqlite::Connection::open(&path).unwrap();
-    let newer = "INSERT INTO schema_version VALUES (3, 'later', x'00')";
+    let newer = "INSERT INTO schema_version VALUES (4, 'later', x'00')";
     connection.execute(newer, []).unwrap();
     for refused in [
         open(directory.path()).err(),
         SqliteStore::check(&path).err(),
     ] {
-        let newer = OpenError::NewerSchema { found: 3, known: 2 };
+        let newer = OpenError::NewerSchema { found: 4, known: 3 };
         assert_eq!(refused.map(|e| e.to_string()), Some(newer.to_string()));
     }
-    let edited = "DELETE FROM schema_version WHERE version = 3; \
+    let edited = "DELETE FROM schema_version WHERE version = 4; \
         UPDATE schema_version SET sha256 = x'00'";
     connection.execute_batch(edited).unwrap();
     let refused = open(directory.path()).err();

@@ -284,28 +284,3 @@ async fn keys_of_organisations_are_renewed() {
     let copied = copy(fresh.directory.path());
     all_open(&open(copied.path()).unwrap()).await;
 }
-
-#[tokio::test]
-async fn a_database_without_it_is_brought_up_to_date() {
-    let fresh = fresh();
-    let scene = Scene::new(&fresh.store).await;
-    let endpoint = scene.endpoint().await;
-    let (app, directory) = (scene.app, fresh.directory);
-    drop(fresh.store);
-    let path = directory.path().join("hookseal.db");
-    let connection = rusqlite::Connection::open(path).unwrap();
-    let back = "DROP INDEX endpoint_by_id; DROP TABLE endpoint_handshake; \
-        DROP TABLE endpoint_pin; DROP TABLE endpoint_transport; DROP TABLE identity_seen; \
-        DROP TABLE transport_item; DROP TABLE transport_version; DROP TABLE organisation_key; \
-        DELETE FROM schema_version WHERE version = 2";
-    connection.execute_batch(back).unwrap();
-    drop(connection);
-    let store = open(directory.path()).unwrap();
-    let says = store.endpoint_transport(app, endpoint).await.unwrap();
-    assert_eq!(says, Some(Default::default()));
-    assert_eq!(
-        store.find_endpoint(org(), endpoint).await.unwrap(),
-        Some(app)
-    );
-    assert_eq!(store.transport_book(org()).await.unwrap().version, 0);
-}
