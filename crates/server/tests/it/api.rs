@@ -4,6 +4,7 @@
 
 mod authorization;
 mod contract;
+mod discipline;
 mod history;
 mod http;
 mod idempotency;
