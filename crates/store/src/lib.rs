@@ -16,6 +16,8 @@ pub mod sqlite;
 pub mod transport;
 pub mod work;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use hookseal_domain::application::{Application, ApplicationSpec};
@@ -87,6 +89,10 @@ pub trait Store: TransportStore + Send + Sync {
     /// that wait at the same time. Refused as stale when the application changed after its routing
     /// was read.
     async fn accept(&self, message: NewMessage) -> Result<Accepted, AcceptError>;
+
+    /// How long it takes of late to make a transaction durable, however small it is: what no request
+    /// can be spared. Zero before the first one.
+    fn flush_time(&self) -> Duration;
 
     // --- deliver ---
 

@@ -19,6 +19,7 @@ mod event_types;
 mod failure;
 mod fatal;
 mod few_pins;
+mod flush;
 mod handshake_users;
 mod handshakes;
 mod idempotency;

@@ -42,6 +42,13 @@ impl Failure {
             Self::Store(_) => return Reach::Operation,
             Self::NotRolledBack(_) => return Reach::Process,
         };
+        // Room for the log's index was missing: as with the log itself, nothing was committed.
+        if error
+            .sqlite_error()
+            .is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+        {
+            return Reach::Disk;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Reach::Disk,
             Some(

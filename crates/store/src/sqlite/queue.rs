@@ -153,7 +153,8 @@ impl Queue {
     }
 
     /// Waits for work, results first in order; `None` when closed and empty, and an empty batch
-    /// after `at_most`.
+    /// after `at_most`. Each batch holds up to so many of either kind, so that neither can keep the
+    /// other from being written, however much of it there is.
     pub(super) fn take(&self, at_most: Option<Duration>) -> Option<Vec<Box<dyn Job>>> {
         let until = at_most.map(|wait| Instant::now() + wait);
         let mut state = self.state.lock();
@@ -235,4 +236,54 @@ fn fill(batch: &mut Vec<Box<dyn Job>>, from: &mut VecDeque<Box<dyn Job>>) -> usi
 
 pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Tagged {
+        is_result: bool,
+        bytes: usize,
+    }
+
+    impl Job for Tagged {
+        fn run(&mut self, _batch: &mut Batch<'_>) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn finish(self: Box<Self>, _result: Result<(), StoreError>) {}
+
+        fn bytes(&self) -> usize {
+            self.bytes
+        }
+
+        fn is_kept(&self) -> bool {
+            self.is_result
+        }
+    }
+
+    fn check(jobs: usize, results: usize, bytes: usize, expect: (usize, usize)) {
+        let queue = Queue::new();
+        let tagged = |is_result| Box::new(Tagged { is_result, bytes });
+        for _ in 0..results {
+            queue.push_result(tagged(true)).unwrap();
+        }
+        for _ in 0..jobs {
+            queue.push(tagged(false)).unwrap();
+        }
+        let batch = queue.take(None).unwrap();
+        let taken = batch.iter().filter(|job| job.is_kept()).count();
+        assert_eq!((batch.len() - taken, taken), expect);
+    }
+
+    #[test]
+    fn neither_messages_nor_results_keep_the_others_waiting() {
+        check(JOBS_MAX, 3000, 0, (BATCH_JOBS, BATCH_JOBS));
+        check(JOBS_MAX, 3, 0, (BATCH_JOBS, 3));
+        check(3, 3000, 0, (3, BATCH_JOBS));
+        let third = BATCH_BYTES / 3 + 1;
+        check(10, 10, third, (3, 3));
+        check(1, 1, 2 * BATCH_BYTES, (1, 1));
+    }
 }

@@ -1,5 +1,7 @@
 //! The store's intents, each in its own file. Must never do anything itself.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use hookseal_domain::application::{Application, ApplicationSpec};
@@ -72,6 +74,10 @@ impl Store for SqliteStore {
 
     async fn accept(&self, message: NewMessage) -> Result<Accepted, AcceptError> {
         accept::message(self, message).await
+    }
+
+    fn flush_time(&self) -> Duration {
+        self.writer.flush_time()
     }
 
     // --- deliver ---

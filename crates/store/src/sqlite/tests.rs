@@ -509,3 +509,36 @@ async fn what_is_not_rolled_back_is_the_end() {
     );
     assert!(!store.failed().await.is_empty());
 }
+
+/// As another tool does that writes, or one that died while it wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_somebody_else_holds_refuses_soon_and_keeps_results() {
+    let (store, directory) = store().await;
+    let other = Connection::open(directory.path().join("hookseal.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let story = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&story);
+    let trial = |room| -> Box<dyn Job> {
+        Box::new(Trial {
+            fails: VecDeque::new(),
+            gives_up: VecDeque::new(),
+            story: told,
+            _room: room,
+        })
+    };
+    store.writer.record(1, trial).await.unwrap();
+    for _ in 0..2 {
+        let refused = store.health().await;
+        assert!(
+            matches!(refused, Err(StoreError::Overloaded)),
+            "{refused:?}"
+        );
+    }
+    let read = store.readers.ask(|_| Ok(())).await;
+    assert!(read.is_ok(), "reading goes on");
+    assert!(story.lock().is_empty());
+    other.execute_batch("ROLLBACK").unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(*story.lock(), ["run", "done"]);
+    store.health().await.unwrap();
+}

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -13,8 +13,12 @@ use crate::sqlite::batch::Batch;
 use crate::sqlite::checkpoint::Progress;
 use crate::sqlite::failure::{Failure, Reach};
 use crate::sqlite::fatal::{Fatal, PanicGuard};
+use crate::sqlite::flush::FlushTime;
 use crate::sqlite::queue::{Job, Queue, closed};
 
+/// How long a transaction waits for a lock that somebody else holds, an operator with another tool
+/// for example: whoever waits for the transaction is to hear soon that it has to come back.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// How long results wait until they are tried again.
 const KEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Results that are tried again in one transaction: few, since fewer fit sooner.
@@ -23,6 +27,7 @@ const RETRIED_TOGETHER: usize = 64;
 /// The writer, as those see it who have something to write.
 pub(super) struct Writer {
     queue: Arc<Queue>,
+    flush_time: Arc<FlushTime>,
     fatal: Fatal,
     thread: Option<JoinHandle<()>>,
 }
@@ -32,6 +37,7 @@ struct Thread {
     node: i64,
     epoch: i64,
     queue: Arc<Queue>,
+    flush_time: Arc<FlushTime>,
     progress: Arc<Progress>,
     fatal: Fatal,
     /// Results that wait until something can be written again.
@@ -63,12 +69,17 @@ impl Writer {
         progress: Arc<Progress>,
         fatal: Fatal,
     ) -> std::io::Result<Self> {
+        connection
+            .busy_timeout(LOCK_WAIT)
+            .map_err(std::io::Error::other)?;
         let queue = Arc::new(Queue::new());
+        let flush_time = Arc::<FlushTime>::default();
         let thread = Thread {
             connection,
             node,
             epoch: 0,
             queue: Arc::clone(&queue),
+            flush_time: Arc::clone(&flush_time),
             progress,
             fatal: fatal.clone(),
             kept: Vec::new(),
@@ -78,6 +89,7 @@ impl Writer {
             .spawn(move || thread.run())?;
         Ok(Self {
             queue,
+            flush_time,
             fatal,
             thread: Some(thread),
         })
@@ -138,6 +150,11 @@ impl Writer {
         };
         self.check(self.queue.push_behind_results(Box::new(change)))?;
         answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// How long the disk takes to make a transaction durable, of late.
+    pub(super) fn flush_time(&self) -> Duration {
+        self.flush_time.of_late()
     }
 
     /// The reason that counts: a closed queue is only what follows from it.
@@ -285,7 +302,12 @@ impl Thread {
         self.fatal.check()?;
         let mut batch = Batch::new(&self.connection, self.node, self.epoch);
         batch.execute("BEGIN IMMEDIATE", [])?;
-        let done = work(&mut batch).and_then(|()| Ok(batch.execute("COMMIT", [])?));
+        let done = work(&mut batch).and_then(|()| {
+            let began = Instant::now();
+            let done = batch.execute("COMMIT", [])?;
+            self.flush_time.took(began.elapsed());
+            Ok(done)
+        });
         match done {
             Ok(_) => {
                 self.epoch = batch.epoch;
