@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod address_policy;
+pub mod admission;
 pub mod application;
 pub mod channel;
 pub mod delivery;
