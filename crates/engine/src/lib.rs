@@ -4,6 +4,7 @@
 //! **Invariants:** an answered publish is durable; whatever was not recorded as finished is tried
 //! again; a lane never waits for another lane; what is in memory is bounded.
 
+mod admission;
 mod backlog;
 mod breakers;
 pub mod clock;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tracing::info;
 
+use hookseal_domain::admission::Shed;
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
@@ -104,6 +106,12 @@ impl Engine {
     /// when the caller stops waiting.
     pub async fn publish(&self, publish: Publish) -> Result<Published, PublishError> {
         publish::publish(&self.shared, publish).await
+    }
+
+    /// Whether a publish may begin, as far as can be told before anything is known of it: to be asked
+    /// as early as possible, so that what is turned away costs little.
+    pub fn may_publish(&self) -> Result<(), Shed> {
+        self.shared.door.check()
     }
 
     /// All that publishing to an application needs, from memory where it is known.

@@ -1,5 +1,6 @@
 //! What the engine counts, for Prometheus.
 
+pub(crate) mod admission;
 pub(crate) mod expiry;
 pub(crate) mod pin_warnings;
 

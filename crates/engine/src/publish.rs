@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use hookseal_domain::admission::Shed;
 use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::event_type::EventTypeName;
@@ -68,6 +69,9 @@ pub enum PublishError {
     /// The node is stopping, or too much is waiting: try again in a moment.
     #[error("too much is waiting")]
     Overloaded,
+    /// The disk is full: an operator has to make room.
+    #[error("the disk is full")]
+    DiskFull,
     /// The store failed.
     #[error("the message was not stored")]
     Store(#[source] StoreError),
@@ -98,6 +102,7 @@ async fn publish_to_its_end(
     if shared.is_stopping() {
         return Err(PublishError::Overloaded);
     }
+    let mut permit = shared.door.enter()?;
     for _ in 0..STALE_ROUTING_RETRIES_MAX {
         let routes = shared
             .routes
@@ -105,7 +110,12 @@ async fn publish_to_its_end(
             .await
             .map_err(store_error)?
             .ok_or(PublishError::UnknownApplication)?;
-        match publish_once(&shared, &routes, &publish).await {
+        let published = publish_once(&shared, &routes, &publish).await;
+        match &published {
+            Ok(_) => permit.stored(shared.store.flush_time()),
+            Err(error) => permit.failed(error),
+        }
+        match published {
             Err(AcceptError::StaleRouting) => shared.routes.forget(routes.routing.application.id),
             Err(AcceptError::UnknownApplication) => {
                 shared.routes.forget(routes.routing.application.id);
@@ -173,9 +183,19 @@ async fn publish_once(
     }
 }
 
+impl From<Shed> for PublishError {
+    fn from(reason: Shed) -> Self {
+        match reason {
+            Shed::Waiting => Self::Overloaded,
+            Shed::DiskFull => Self::DiskFull,
+        }
+    }
+}
+
 fn store_error(error: StoreError) -> PublishError {
     match error {
         StoreError::Overloaded => PublishError::Overloaded,
+        StoreError::DiskFull => PublishError::DiskFull,
         other => PublishError::Store(other),
     }
 }

@@ -14,6 +14,7 @@ use hookseal_egress::Egress;
 use hookseal_store::Store;
 
 use crate::EngineParts;
+use crate::admission::Door;
 use crate::breakers::Breakers;
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) random: Arc<dyn Random>,
     /// How to deliver.
     pub(crate) config: EngineConfig,
+    /// Who may publish.
+    pub(crate) door: Door,
     /// What is known of applications.
     pub(crate) routes: Routes,
     /// What is in memory, by endpoint.
@@ -78,6 +81,7 @@ impl Shared {
         registry.register_collector(Box::new(ExpiryCollector::new(&handshakes, &clock)));
         registry.register_collector(Box::new(PinWarningCollector::new(&handshakes)));
         Self {
+            door: Door::new(registry),
             routes: Routes::new(&config, &egress, Arc::clone(&handshakes)),
             store,
             egress,
