@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tracing::warn;
 
 use hookseal_store::Store;
+use hookseal_store::error::StoreError;
 
 use crate::telemetry::metrics;
 
@@ -46,7 +47,9 @@ async fn show_metrics(State(context): State<AdminContext>) -> Response {
 
 async fn ready(State(context): State<AdminContext>) -> StatusCode {
     match tokio::time::timeout(READY_TIMEOUT, context.store.health()).await {
-        Ok(Ok(())) => StatusCode::NO_CONTENT,
+        // Whoever supervises it must not take away what still can be read, and who publishes is told
+        // better by the API.
+        Ok(Ok(()) | Err(StoreError::Overloaded | StoreError::DiskFull)) => StatusCode::NO_CONTENT,
         Ok(Err(error)) => {
             warn!(error = %error, "Not ready: {error}");
             StatusCode::SERVICE_UNAVAILABLE

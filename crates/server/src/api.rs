@@ -19,6 +19,7 @@ mod query;
 mod rate;
 mod respond;
 mod routing;
+mod shed;
 mod transport;
 mod turns;
 mod wire;

@@ -28,10 +28,31 @@ const LOG_BYTES_QUOTED: usize = 4000;
 pub struct ServerProcess {
     binary: PathBuf,
     settings: Vec<String>,
+    disk: Disk,
     folder: TempDir,
     child: Option<Child>,
     whereabouts: Whereabouts,
     admin_address: SocketAddr,
+}
+
+/// What the data folder is on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Disk {
+    /// What temporary folders are on.
+    Usual,
+    /// A file system in memory of this many MiB, for this process alone. It is gone when the process
+    /// ends, and [`Disk::can_be_small`] says whether it can be had.
+    Small(u32),
+}
+
+// === impl Disk ===
+
+impl Disk {
+    /// Whether a process can be given a small disk: that takes root, or what is as good.
+    pub fn can_be_small() -> bool {
+        let tried = Command::new("unshare").args(["-m", "true"]).output();
+        tried.is_ok_and(|tried| tried.status.success())
+    }
 }
 
 // === impl ServerProcess ===
@@ -39,11 +60,12 @@ pub struct ServerProcess {
 impl ServerProcess {
     /// Starts `binary` on an empty data folder and waits until it is ready. Each setting is a
     /// `--set key=value`.
-    pub async fn start(binary: &Path, settings: Vec<String>) -> anyhow::Result<Self> {
+    pub async fn start(binary: &Path, settings: Vec<String>, disk: Disk) -> anyhow::Result<Self> {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut server = Self {
             binary: binary.to_owned(),
             settings,
+            disk,
             folder: tempfile::Builder::new()
                 .prefix("hookseal-test-")
                 .tempdir()?,
@@ -128,9 +150,16 @@ impl ServerProcess {
         self.admin_address
     }
 
-    /// Its data folder.
+    /// Its data folder, as it can be reached from here.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        let path = self.folder.path().join("data");
+        match (self.disk, &self.child) {
+            (Disk::Small(_), Some(child)) => {
+                let seen_by_it = PathBuf::from(format!("/proc/{}/root", child.id()));
+                seen_by_it.join(path.strip_prefix("/").unwrap_or(&path))
+            }
+            _ => path,
+        }
     }
 
     /// All it logged so far, over all starts.
@@ -178,12 +207,22 @@ impl ServerProcess {
 
     fn spawn(&mut self) -> anyhow::Result<()> {
         let [listen, admin_listen] = free_addresses()?;
-        let mut command = unconfigured(&self.binary);
+        let data = self.folder.path().join("data");
+        let mut command = match self.disk {
+            Disk::Usual => unconfigured(&self.binary),
+            Disk::Small(mib) => {
+                let mut command = unconfigured(Path::new("unshare"));
+                let script = r#"mkdir -p "$2" && mount -t tmpfs -o "size=$1m,mode=700" tmpfs "$2" && shift 2 && exec "$@""#;
+                command.args(["-m", "sh", "-c", script, "sh", &mib.to_string()]);
+                command.arg(&data).arg(&self.binary);
+                command
+            }
+        };
         command
             .args(["serve", "--listen", &listen.to_string()])
             .args(["--admin-listen", &admin_listen.to_string()])
             .arg("--data-dir")
-            .arg(self.data_dir());
+            .arg(data);
         for setting in &self.settings {
             command.args(["--set", setting]);
         }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::api_client::ApiClient;
 use crate::fake_endpoint::FakeEndpoint;
 use crate::reply::Reply;
-use crate::server_process::ServerProcess;
+use crate::server_process::{Disk, ServerProcess};
 use crate::test_ca::{LeafSpec, TestCa};
 use crate::wait::until;
 
@@ -44,6 +44,7 @@ pub struct World {
 pub struct WorldSetup<'a> {
     binary: &'a Path,
     settings: Vec<String>,
+    disk: Disk,
 }
 
 /// How to make an endpoint with a receiver behind it.
@@ -89,6 +90,7 @@ impl<'a> WorldSetup<'a> {
         Self {
             binary,
             settings: SETTINGS.map(str::to_owned).to_vec(),
+            disk: Disk::Usual,
         }
     }
 
@@ -109,6 +111,13 @@ impl<'a> WorldSetup<'a> {
         self
     }
 
+    /// With its data on a small disk of its own.
+    #[must_use]
+    pub fn on_a_disk_of(mut self, mib: u32) -> Self {
+        self.disk = Disk::Small(mib);
+        self
+    }
+
     /// Starts it.
     pub async fn start(mut self) -> anyhow::Result<World> {
         let ca = TestCa::new("Root of a test")?;
@@ -119,7 +128,7 @@ impl<'a> WorldSetup<'a> {
         std::fs::write(&roots_file, ca.root_pem())?;
         let setting = format!("egress.extra_roots={}", roots_file.display());
         self.settings.push(setting);
-        let server = ServerProcess::start(self.binary, self.settings).await?;
+        let server = ServerProcess::start(self.binary, self.settings, self.disk).await?;
         let token = server.token(ORGANISATION, None)?;
         let api = ApiClient::new(server.whereabouts(), Some(token));
         let new = api.post("/api/v1/app", &json!({"name": "Story"})).await?;

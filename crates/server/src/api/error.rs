@@ -94,9 +94,13 @@ error_codes! {
     RateLimited "rate_limited" TOO_MANY_REQUESTS;
     /// A fault of the server; its log says what. Report it.
     ServerError "server_error" INTERNAL_SERVER_ERROR;
-    /// Too much is waiting. Repeat after `Retry-After`.
+    /// More is published than can be stored in time, or the store has too much to do. Nothing was
+    /// stored. Repeat after `Retry-After`.
     Overloaded "overloaded" SERVICE_UNAVAILABLE;
-    /// The store can't be reached or its disk is full. Repeat after `Retry-After`.
+    /// The store's disk is full: an operator has to make room. Nothing was stored, what was accepted
+    /// before is kept. Repeat after `Retry-After`.
+    StorageFull "storage_full" SERVICE_UNAVAILABLE;
+    /// The store can't be reached. Repeat after `Retry-After`.
     Unavailable "unavailable" SERVICE_UNAVAILABLE;
 }
 
@@ -255,7 +259,8 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Overloaded => Self::overloaded(),
-            StoreError::DiskFull | StoreError::Unavailable(_) => {
+            StoreError::DiskFull => Self::storage_full(),
+            StoreError::Unavailable(_) => {
                 tracing::error!(%error, "A request was refused: {error}");
                 Self::new(ErrorCode::Unavailable, "the store is not available")
                     .retry_after(OUTAGE_RETRY)

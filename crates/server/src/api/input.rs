@@ -26,7 +26,7 @@ use crate::api::error::violations::Violations;
 use crate::api::input::refusal::{located, not_an_object};
 use crate::auth::sha256;
 
-pub(crate) use crate::api::input::body::too_large;
+pub(crate) use crate::api::input::body::{drain_unread, too_large};
 
 /// Room for everything around a payload, in bytes: the other fields of a message are a few KiB.
 const ENVELOPE_BYTES_MAX: usize = 64 * 1024;

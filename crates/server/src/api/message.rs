@@ -37,6 +37,9 @@ use crate::api::{Api, ApiContext};
 
 pub(crate) use crate::api::message::body::{MessageOut, Payload};
 
+/// Where messages are published, as routes say it.
+pub(crate) const PUBLISH_PATH: &str = "/api/v1/app/{app_id}/msg";
+
 /// What the errors call it.
 const WHAT: &str = "the message";
 
@@ -179,6 +182,7 @@ fn refused(error: PublishError) -> ApiError {
         ),
         PublishError::IdempotencyKeyReused => ApiError::idempotency_key_reused(),
         PublishError::Overloaded => ApiError::overloaded(),
+        PublishError::DiskFull => ApiError::storage_full(),
         PublishError::Store(error) => error.into(),
     }
 }

@@ -10,15 +10,18 @@ use tower::ServiceExt;
 
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::rate::{KeyedLimit, limit_addresses};
+use crate::api::shed::shed_publishes;
 use crate::api::{ApiContext, openapi};
 
 /// The whole HTTP API. The listener is to add `ConnectInfo<SocketAddr>` to each request, for the
 /// limit by address.
 pub fn router(context: ApiContext) -> Router {
     let address_limit = context.config.rate_per_address;
+    let api = Arc::new(context);
     let routes = openapi::routes()
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(Arc::new(context));
+        .with_state(Arc::clone(&api))
+        .layer(middleware::from_fn_with_state(api, shed_publishes));
     let exact = routes.clone().fallback(not_found);
     let routes = routes.fallback(move |request| without_slash(exact, request));
     match address_limit {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use hookseal_testkit::server_process::ServerProcess;
+use hookseal_testkit::server_process::{Disk, ServerProcess};
 
 use crate::support::binary;
 
@@ -274,7 +274,9 @@ fn the_doctor_says_what_to_do() {
 async fn a_server_refuses_what_it_can_not_share_or_open() {
     let settings = ["log.format=json", "auth.jwt_secret=hush"];
     let settings = settings.map(str::to_owned).to_vec();
-    let mut server = ServerProcess::start(binary(), settings).await.unwrap();
+    let mut server = ServerProcess::start(binary(), settings, Disk::Usual)
+        .await
+        .unwrap();
     let data = server.data_dir();
     let again = || {
         let mut command = Command::new(binary());

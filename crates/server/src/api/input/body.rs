@@ -23,12 +23,8 @@ pub(super) async fn read(
     mut body: Body,
     bytes_max: usize,
 ) -> Result<Bytes, ApiError> {
-    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if declared > bytes_max {
-        // Who asks first (RFC 9110 §10.1.1) has sent nothing, and won't.
-        if !headers.contains_key(header::EXPECT) && declared <= DRAINED_BYTES_MAX {
-            drain(&mut body).await;
-        }
+    if declared(&body) > bytes_max {
+        drain_unread(headers, &mut body).await;
         return Err(too_large("the body", bytes_max));
     }
     let read = Limited::new(&mut body, bytes_max).collect();
@@ -49,6 +45,19 @@ pub(super) async fn read(
         check_content_encoding(headers)?;
     }
     Ok(bytes)
+}
+
+/// Drops the body of a request that is refused unread.
+pub(crate) async fn drain_unread(headers: &HeaderMap, body: &mut Body) {
+    // Who asks first (RFC 9110 §10.1.1) has sent nothing, and won't.
+    if !headers.contains_key(header::EXPECT) && declared(body) <= DRAINED_BYTES_MAX {
+        drain(body).await;
+    }
+}
+
+/// Bytes that are certain to come.
+fn declared(body: &Body) -> usize {
+    usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
 }
 
 /// A body that is too large, in the words of the limit that it broke.
