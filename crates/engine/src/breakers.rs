@@ -1,5 +1,5 @@
-//! Lanes whose endpoints fail the same way each time: paused, tried by a single delivery after each
-//! interval, and let go at once when people change what the failure may come from.
+//! Lanes whose endpoints fail again and again: paused, tried by a single delivery after each pause,
+//! and let go at once when people change what the failure may come from, or say that it is mended.
 //!
 //! **Invariant:** what waits for a paused lane is in the store, and comes back with the lane.
 
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
-use hookseal_domain::delivery::breaker::PauseReason;
+use hookseal_domain::delivery::breaker::{BreakerState, Pause, PauseReason};
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::time::Timestamp;
 
@@ -71,15 +71,18 @@ impl Breakers {
     }
 
     /// How many lanes are paused, by why.
-    pub(crate) fn paused(&self, lanes: &Lanes) -> [(&'static str, i64); 1] {
-        let reasons = self.troubled_lanes(lanes).into_iter();
-        let mut by_tls = 0;
-        for reason in reasons.filter_map(|lane| lane.breaker().state().reason()) {
-            match reason {
-                PauseReason::TlsFailure(_) => by_tls += 1,
+    pub(crate) fn paused(&self, lanes: &Lanes) -> [(PauseReason, i64); 4] {
+        let mut by_reason = PauseReason::ALL.map(|reason| (reason, 0));
+        for lane in self.troubled_lanes(lanes) {
+            let pause = lane.breaker().state().pause();
+            let mut reasons = by_reason.iter_mut();
+            if let Some((_, count)) =
+                reasons.find(|(reason, _)| pause.is_some_and(|pause| pause.reason == *reason))
+            {
+                *count += 1;
             }
         }
-        [("tls_failure", by_tls)]
+        by_reason
     }
 
     /// Forgets lanes that are gone or recovered.
@@ -165,13 +168,13 @@ impl Breakers {
 pub(crate) async fn follow(shared: &Arc<Shared>, lane: &Lane, change: Change) {
     match change {
         Change::Paused {
+            pause,
             until,
-            reason,
             anew,
             waiting,
         } => {
             if anew {
-                say_paused(lane, until, reason);
+                say_paused(lane, pause, until);
             }
             let waiting: Vec<_> = waiting.into_iter().map(|key| (lane.app, key)).collect();
             let handed_back = !waiting.is_empty();
@@ -229,6 +232,20 @@ async fn follow_touched(shared: &Arc<Shared>) -> bool {
     all_known
 }
 
+/// Lets a lane go on, since a person says so. Tells where it stood.
+pub(crate) fn reset(shared: &Arc<Shared>, endpoint: EndpointId) -> BreakerState {
+    let Some(lane) = shared.lanes.get(endpoint) else {
+        return BreakerState::default();
+    };
+    let before = lane.breaker().state();
+    lane.reset_breaker();
+    if before.pause().is_some() {
+        info!(endpoint.id = %endpoint, "Ended the pause of endpoint {endpoint}, as asked");
+        go_on(shared, &lane);
+    }
+    before
+}
+
 /// How an endpoint is sent to now; `None` if it is gone.
 async fn way_now(
     shared: &Shared,
@@ -257,13 +274,16 @@ fn go_on(shared: &Arc<Shared>, lane: &Arc<Lane>) {
     backlog::pull_if_room(shared, lane);
 }
 
-fn say_paused(lane: &Lane, until: Timestamp, reason: PauseReason) {
-    let PauseReason::TlsFailure(failure) = reason;
+fn say_paused(lane: &Lane, pause: Pause, until: Timestamp) {
+    let Pause {
+        reason, failure, ..
+    } = pause;
     warn!(
         endpoint.id = %lane.endpoint,
+        reason = reason.as_str(),
         failure = failure.as_str(),
         advice = failure.advice(),
-        "Paused endpoint {} until {until}, since TLS fails each time: {}. {}",
-        lane.endpoint, failure.as_str(), failure.advice()
+        "Paused endpoint {} until {until} ({}): {}. {}",
+        lane.endpoint, reason.as_str(), failure.as_str(), failure.advice()
     );
 }

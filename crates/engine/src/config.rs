@@ -11,7 +11,7 @@ use hookseal_store::retention::RetentionPolicy;
 pub struct EngineConfig {
     /// The delays between attempts.
     pub retry_schedule: RetrySchedule,
-    /// When an endpoint that fails the same way each time is tried again.
+    /// When an endpoint that fails gets no attempts, and when it is tried again.
     pub breaker_rule: BreakerRule,
     /// One deadline for a whole attempt.
     pub attempt_timeout: Duration,

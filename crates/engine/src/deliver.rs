@@ -149,15 +149,10 @@ async fn attempt(
 /// What an attempt says of its endpoint. A failure that the configuration of a moment ago may have
 /// caused says nothing.
 fn verdict(shared: &Shared, lane: &Lane, tried: &Tried, to: Option<&Prepared>) -> Verdict {
-    let failure = match (tried.facts.tls_failure, &tried.reply) {
-        (Some(failure), _) if failure.is_deterministic() => failure,
-        (Some(_), _) => return Verdict::Unclear,
-        (None, Reply::Response { .. }) => return Verdict::Answered,
-        (None, Reply::Failure(FailureKind::EndpointDeleted | FailureKind::PayloadExpired)) => {
-            return Verdict::Untried;
-        }
-        (None, Reply::Failure(_)) => return Verdict::Unclear,
-    };
+    let verdict = Verdict::of(&tried.reply, tried.facts.tls_failure);
+    if !matches!(verdict, Verdict::Failed(_)) {
+        return verdict;
+    }
     let Some((to, way)) = to.and_then(|to| Some((to, to.way()?))) else {
         return Verdict::Unclear;
     };
@@ -169,7 +164,7 @@ fn verdict(shared: &Shared, lane: &Lane, tried: &Tried, to: Option<&Prepared>) -
     }
     shared.breakers.watch(lane, to.org, way.clone());
     if is_current() {
-        Verdict::TlsFailed(failure)
+        verdict
     } else {
         Verdict::Unclear
     }

@@ -227,6 +227,12 @@ impl LaneState {
         };
     }
 
+    /// Forgets how much the endpoint could take before it failed: after the pause it gets one
+    /// delivery, and twice as many with each round that it answers.
+    pub(super) fn start_slowly(&mut self) {
+        self.running_max = 1;
+    }
+
     /// Whether an attempt may begin. The clock is read only where it matters.
     pub(super) fn allows(&self, clock: &dyn Clock) -> bool {
         self.breaker.is_delivering() || self.breaker.allows(clock.now())

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use hookseal_domain::delivery::DeliveryKey;
-use hookseal_domain::delivery::breaker::{BreakerRule, BreakerState, PauseReason, Turn, Verdict};
+use hookseal_domain::delivery::breaker::{BreakerRule, BreakerState, Pause, Turn, Verdict};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::time::Timestamp;
@@ -58,10 +58,10 @@ pub(crate) struct Leaving {
 pub(crate) enum Change {
     /// No attempt begins for a while.
     Paused {
+        /// Why.
+        pause: Pause,
         /// When a single one tries again.
         until: Timestamp,
-        /// Why.
-        reason: PauseReason,
         /// Whether attempts were made until now.
         anew: bool,
         /// What waited in memory, to be handed back: a paused lane takes no memory from others.
@@ -198,22 +198,25 @@ impl Lanes {
             if let Some(outcome) = leaving.outcome {
                 state.learn(outcome, self.running_max);
             }
-            let before = state.breaker;
+            let before = state.breaker.state();
+            let was_delivering = state.breaker.is_delivering();
             let (rule, at) = (self.breaker_rule, leaving.at);
-            state.breaker = before.ended(leaving.turn, leaving.verdict, rule, at);
+            let (turn, verdict) = (leaving.turn, leaving.verdict);
+            state.breaker = state.breaker.ended(turn, verdict, rule, at);
             match state.breaker.state() {
-                _ if state.breaker == before => None,
-                BreakerState::Paused { until, reason, .. } => {
+                after if after == before => None,
+                BreakerState::Paused { pause, until } => {
                     let (waiting, bytes) = state.empty_queue();
                     freed += bytes;
+                    state.start_slowly();
                     Some(Change::Paused {
+                        pause,
                         until,
-                        reason,
-                        anew: before.is_delivering(),
+                        anew: was_delivering,
                         waiting,
                     })
                 }
-                BreakerState::Delivering { .. } if !before.is_delivering() => Some(Change::Resumed),
+                BreakerState::Delivering { .. } if !was_delivering => Some(Change::Resumed),
                 BreakerState::Delivering { .. } | BreakerState::Probing { .. } => None,
             }
         };
@@ -348,6 +351,7 @@ mod tests {
 
     use bytes::Bytes;
 
+    use hookseal_domain::delivery::breaker::EndpointFailure;
     use hookseal_domain::delivery::retry::RetrySchedule;
     use hookseal_domain::id::MessageId;
     use hookseal_domain::transport::failure::TlsFailure;
@@ -389,9 +393,7 @@ mod tests {
                 history: Duration::from_secs(1),
                 batch_rows: 1,
             },
-            breaker_rule: BreakerRule {
-                probe_interval: Duration::from_secs(60),
-            },
+            breaker_rule: BreakerRule::default(),
         })
     }
 
@@ -538,7 +540,7 @@ mod tests {
         for _ in 0..3 {
             turns.push(lane.next_job(&Still).unwrap().1);
         }
-        let failed = Verdict::TlsFailed(TlsFailure::PeerExpired);
+        let failed = Verdict::Failed(EndpointFailure::Tls(TlsFailure::PeerExpired));
         let mut last = None;
         for turn in turns {
             assert!(last.is_none());
@@ -549,6 +551,7 @@ mod tests {
         };
         assert_eq!((waiting.len(), anew), (3, true));
         assert_eq!(lanes.bytes(), 0, "no memory is taken from others");
+        assert_eq!(lane.state.lock().running_max, 1, "it will start slowly");
         assert_eq!(lane.onward(&Still), Onward::Stop);
         assert!(lanes.reserve(APP, EP, 0, &Still).is_none());
         assert!(lanes.begin_pull(&lane, &Still).is_none());
@@ -565,10 +568,11 @@ mod tests {
             state.backlog = true;
             let rule = BreakerRule {
                 probe_interval: Duration::ZERO,
+                ..BreakerRule::default()
             };
             for _ in 0..3 {
                 let turn = state.breaker.open_turn().unwrap();
-                let failed = Verdict::TlsFailed(TlsFailure::PeerExpired);
+                let failed = Verdict::Failed(EndpointFailure::Tls(TlsFailure::PeerExpired));
                 state.breaker = state.breaker.ended(turn, failed, rule, NOW);
             }
         }

@@ -151,6 +151,12 @@ impl Engine {
         Some(lane.breaker().state())
     }
 
+    /// Ends an endpoint's pause at once, and forgets what failed: to be called when a person says
+    /// that it was mended. Tells where it stood.
+    pub fn reset_breaker(&self, endpoint: EndpointId) -> BreakerState {
+        breakers::reset(&self.shared, endpoint)
+    }
+
     /// Makes a handshake with an endpoint's receiver to look, not to send: as its deliveries would,
     /// but that pins don't end it. Also of disabled endpoints. What it shows is not kept.
     pub async fn probe(

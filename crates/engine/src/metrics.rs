@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use hookseal_domain::delivery::Ended;
+use hookseal_domain::delivery::breaker::PauseReason;
 use hookseal_domain::delivery::outcome::{Fault, Outcome};
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::handshake::HandshakeReport;
@@ -175,8 +176,9 @@ impl EngineMetrics {
             .inc();
     }
 
-    pub(crate) fn set_lanes_paused(&self, by_reason: &[(&'static str, i64)]) {
+    pub(crate) fn set_lanes_paused(&self, by_reason: &[(PauseReason, i64)]) {
         for (reason, lanes) in by_reason {
+            let reason = reason.as_str();
             self.lanes_paused
                 .get_or_create(&ReasonLabel { reason })
                 .set(*lanes);

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod breaker;
 pub mod byte_size;
 pub mod delivery;
 mod duration;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use crate::config::api::ApiSection;
 use crate::config::auth::AuthSection;
+use crate::config::breaker::BreakerSection;
 use crate::config::delivery::DeliverySection;
 use crate::config::egress::EgressSection;
 use crate::config::error::ConfigErrors;
@@ -58,6 +60,8 @@ pub struct Config {
     pub keys: KeysSection,
     /// How messages are delivered.
     pub delivery: DeliverySection,
+    /// When an endpoint that fails gets no attempts for a while.
+    pub breaker: BreakerSection,
     /// Where deliveries may go, and whom they trust.
     pub egress: EgressSection,
     /// What is forgotten, and when.
@@ -109,6 +113,7 @@ impl Config {
         let store = Section::read(reader);
         let keys = Section::read(reader);
         let delivery = Section::read(reader);
+        let breaker = Section::read(reader);
         let egress = Section::read(reader);
         let retention = Section::read(reader);
         let log = Section::read(reader);
@@ -120,6 +125,7 @@ impl Config {
             store: store?,
             keys: keys?,
             delivery: delivery?,
+            breaker: breaker?,
             egress: egress?,
             retention: retention?,
             log: log?,
@@ -133,7 +139,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What is said of all sections, in the order of the reference.
-fn chapters() -> [Chapter; 9] {
+fn chapters() -> [Chapter; 10] {
     [
         ServerSection::chapter(),
         ApiSection::chapter(),
@@ -141,6 +147,7 @@ fn chapters() -> [Chapter; 9] {
         StoreSection::chapter(),
         KeysSection::chapter(),
         DeliverySection::chapter(),
+        BreakerSection::chapter(),
         EgressSection::chapter(),
         RetentionSection::chapter(),
         LogSection::chapter(),

@@ -1,23 +1,23 @@
 //! Decides when an endpoint gets no attempts for a while, and which single one tries whether it was
 //! mended.
 //!
-//! **Invariant:** no clock, no IO. An attempt counts only in the state that it was begun in.
+//! **Invariant:** no clock, no IO, and of the same size whatever happens. An attempt counts only in
+//! the state that it was begun in.
 
-use std::time::Duration;
+mod failure_rate;
+mod failures;
+mod pause;
+mod rule;
+mod verdict;
 
+use crate::delivery::breaker::failure_rate::FailureRate;
+use crate::delivery::breaker::failures::Along;
 use crate::time::Timestamp;
-use crate::transport::failure::TlsFailure;
 
-/// Failures of TLS in a row that pause an endpoint. Each of them would happen again, but behind one
-/// name there can be several servers, of which one is set up wrongly.
-pub const TLS_FAILURES_MAX: u32 = 3;
-
-/// What an endpoint's breaker goes by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct BreakerRule {
-    /// How long a pause is: after it a single attempt tries whether the endpoint was mended.
-    pub probe_interval: Duration,
-}
+pub use crate::delivery::breaker::failures::Failures;
+pub use crate::delivery::breaker::pause::{Pause, PauseReason};
+pub use crate::delivery::breaker::rule::{BreakerRule, TLS_FAILURES_MAX};
+pub use crate::delivery::breaker::verdict::{EndpointFailure, Verdict};
 
 /// One endpoint's breaker.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -27,6 +27,14 @@ pub struct Breaker {
     paused_at: Timestamp,
     /// Grows whenever attempts that are under way stop counting.
     term: u32,
+    /// Grows with each failure that is counted.
+    failed: u32,
+    /// Pauses since it last worked for longer than the rule's window.
+    pauses: u32,
+    /// When a probe succeeded last.
+    resumed_at: Option<Timestamp>,
+    /// What came of the attempts of the last while.
+    rate: FailureRate,
 }
 
 /// Where a breaker stands.
@@ -39,36 +47,16 @@ pub enum BreakerState {
     },
     /// None is made.
     Paused {
-        /// When it began.
-        since: Timestamp,
+        /// Since when, and why.
+        pause: Pause,
         /// When a single one tries again.
         until: Timestamp,
-        /// Why.
-        reason: PauseReason,
     },
     /// A single one tries.
     Probing {
-        /// When the pause before it began.
-        since: Timestamp,
-        /// Why there was one.
-        reason: PauseReason,
+        /// The pause before it.
+        pause: Pause,
     },
-}
-
-/// Failures that came one after the other.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Failures {
-    /// How many.
-    pub count: u32,
-    /// When the last one was.
-    pub last_at: Timestamp,
-}
-
-/// Why an endpoint is paused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PauseReason {
-    /// No TLS session with it comes about, and none will before people mend something.
-    TlsFailure(TlsFailure),
 }
 
 /// The permission to make one attempt.
@@ -76,19 +64,8 @@ pub enum PauseReason {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Turn {
     term: u32,
-}
-
-/// What an attempt says of its endpoint.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    /// It answered, whatever its answer.
-    Answered,
-    /// TLS failed, and would fail again.
-    TlsFailed(TlsFailure),
-    /// It did not answer, which says nothing of what the breaker goes by.
-    Unclear,
-    /// It was not even tried: there was nothing to send.
-    Untried,
+    /// Which failure was the last one when it began.
+    failed: u32,
 }
 
 // === impl Breaker ===
@@ -128,8 +105,8 @@ impl Breaker {
     pub fn begin(self, now: Timestamp) -> (Self, Option<Turn>) {
         match self.state {
             BreakerState::Delivering { .. } => (self, Some(self.turn())),
-            BreakerState::Paused { since, reason, .. } if self.allows(now) => {
-                let probing = self.into_term(BreakerState::Probing { since, reason });
+            BreakerState::Paused { pause, .. } if self.allows(now) => {
+                let probing = self.into_term(BreakerState::Probing { pause });
                 (probing, Some(probing.turn()))
             }
             BreakerState::Paused { .. } | BreakerState::Probing { .. } => (self, None),
@@ -139,29 +116,34 @@ impl Breaker {
     /// Takes note of how an attempt ended.
     #[must_use]
     pub fn ended(self, turn: Turn, verdict: Verdict, rule: BreakerRule, now: Timestamp) -> Self {
-        if turn != self.turn() {
+        if turn.term != self.term {
             return self;
         }
         match self.state {
-            BreakerState::Delivering { failures } => self.counted(failures, verdict, rule, now),
-            BreakerState::Probing { since, reason } => {
-                self.probed(since, reason, verdict, rule, now)
+            BreakerState::Delivering { failures } => {
+                self.counted(failures, turn, verdict, rule, now)
             }
+            BreakerState::Probing { pause } => self.probed(pause, turn, verdict, rule, now),
             // No attempt begins in a pause.
             BreakerState::Paused { .. } => self,
         }
     }
 
-    /// People changed something: whatever failed counts no more, nor do attempts under way.
+    /// People changed something, or say that it was mended: whatever failed counts no more, nor do
+    /// attempts under way.
     #[must_use]
     pub fn reset(self) -> Self {
-        self.into_term(BreakerState::default())
+        Self {
+            pauses: 0,
+            resumed_at: None,
+            ..self.into_term(BreakerState::default())
+        }
     }
 
     /// Whether it can be forgotten: so long after the last failure that forgetting lets no more
-    /// attempts through than one for each interval.
+    /// attempts through than one for each pause.
     pub fn is_forgettable(&self, rule: BreakerRule, now: Timestamp) -> bool {
-        let quiet = rule.probe_interval.saturating_mul(TLS_FAILURES_MAX);
+        let quiet = rule.quiet();
         match self.state {
             BreakerState::Delivering { failures } => {
                 failures.is_none_or(|failures| failures.last_at.plus(quiet) <= now)
@@ -172,66 +154,143 @@ impl Breaker {
     }
 
     fn counted(
-        self,
+        mut self,
         failures: Option<Failures>,
+        turn: Turn,
         verdict: Verdict,
         rule: BreakerRule,
         now: Timestamp,
     ) -> Self {
         let failures = match verdict {
-            Verdict::Answered => None,
             Verdict::Unclear | Verdict::Untried => return self,
-            Verdict::TlsFailed(failure) => {
-                let count = failures.map_or(0, |failures| failures.count) + 1;
-                if count >= TLS_FAILURES_MAX {
-                    let reason = PauseReason::TlsFailure(failure);
-                    return self.paused(now, now, now.plus(rule.probe_interval), reason);
+            Verdict::Answered => {
+                self.rate.succeeded(now, rule.window);
+                None
+            }
+            Verdict::Failed(failure) => {
+                let along = if turn.failed == self.failed {
+                    Along::After
+                } else {
+                    Along::SideBySide
+                };
+                let failures = Failures::and(failures, failure, along, now);
+                if !failure.is_push_back() {
+                    self.rate.failed(now, rule.window);
+                    self.failed = self.failed.wrapping_add(u32::from(along == Along::After));
                 }
-                Some(Failures {
-                    count,
-                    last_at: now,
-                })
+                if let Some(reason) = self.reason_to_pause(failures, rule, now) {
+                    return self.tripped(reason, failure, rule, now);
+                }
+                Some(failures)
             }
         };
         let state = BreakerState::Delivering { failures };
         Self { state, ..self }
     }
 
+    fn reason_to_pause(
+        &self,
+        failures: Failures,
+        rule: BreakerRule,
+        now: Timestamp,
+    ) -> Option<PauseReason> {
+        if failures.of_tls >= TLS_FAILURES_MAX {
+            return Some(PauseReason::TlsFailure);
+        }
+        if failures.last.is_push_back() {
+            // The lane's pace answers to it. Here it counts only where there is nothing else.
+            let for_long = failures.since.plus(rule.window) <= now;
+            let is_all = failures.push_backs >= rule.failures_max;
+            return (for_long && is_all).then_some(PauseReason::PushBack);
+        }
+        if failures.count >= rule.failures_max {
+            return Some(PauseReason::FailuresInARow);
+        }
+        let (percent, attempts_min) = (rule.failure_percent, rule.attempts_min);
+        let most_failed = self.rate.is_at_least(percent, attempts_min);
+        most_failed.then_some(PauseReason::FailureRate)
+    }
+
+    /// Begins a pause. One that comes soon after another is longer: a receiver that takes a few
+    /// deliveries and fails again has not recovered.
+    fn tripped(
+        self,
+        reason: PauseReason,
+        failure: EndpointFailure,
+        rule: BreakerRule,
+        now: Timestamp,
+    ) -> Self {
+        let soon = |resumed_at: Timestamp| now < resumed_at.plus(rule.window);
+        let pauses = if self.resumed_at.is_some_and(soon) {
+            self.pauses
+        } else {
+            0
+        };
+        let pause = Pause {
+            since: now,
+            reason,
+            failure,
+            failed_at: now,
+        };
+        Self { pauses, ..self }.paused(pause, rule, now)
+    }
+
     fn probed(
         self,
-        since: Timestamp,
-        reason: PauseReason,
+        pause: Pause,
+        turn: Turn,
         verdict: Verdict,
         rule: BreakerRule,
         now: Timestamp,
     ) -> Self {
-        let next = now.plus(rule.probe_interval);
         match verdict {
-            Verdict::Answered => self.reset(),
-            Verdict::TlsFailed(failure) => {
-                self.paused(now, since, next, PauseReason::TlsFailure(failure))
+            Verdict::Answered => self.resumed(now),
+            Verdict::Failed(failure)
+                if pause.reason == PauseReason::TlsFailure && failure.is_answer() =>
+            {
+                // What it was paused for is over.
+                let resumed = self.resumed(now);
+                resumed.counted(None, turn, verdict, rule, now)
             }
-            Verdict::Unclear => self.paused(now, since, next, reason),
+            Verdict::Failed(failure) => {
+                let reason = match pause.reason {
+                    _ if failure.is_deterministic_tls() => PauseReason::TlsFailure,
+                    PauseReason::TlsFailure => PauseReason::FailuresInARow,
+                    reason => reason,
+                };
+                let pause = Pause {
+                    reason,
+                    failure,
+                    failed_at: now,
+                    ..pause
+                };
+                self.paused(pause, rule, now)
+            }
+            Verdict::Unclear => self.paused(pause, rule, now),
             // The next one tries instead.
-            Verdict::Untried => self.paused(now, since, now, reason),
+            Verdict::Untried => {
+                let state = BreakerState::Paused { pause, until: now };
+                Self {
+                    paused_at: now,
+                    ..self.into_term(state)
+                }
+            }
         }
     }
 
-    fn paused(
-        self,
-        now: Timestamp,
-        since: Timestamp,
-        until: Timestamp,
-        reason: PauseReason,
-    ) -> Self {
-        let state = BreakerState::Paused {
-            since,
-            until,
-            reason,
-        };
+    fn resumed(self, now: Timestamp) -> Self {
+        Self {
+            resumed_at: Some(now),
+            ..self.into_term(BreakerState::default())
+        }
+    }
+
+    fn paused(self, pause: Pause, rule: BreakerRule, now: Timestamp) -> Self {
+        let until = now.plus(rule.pause(pause.reason, self.pauses));
         Self {
             paused_at: now,
-            ..self.into_term(state)
+            pauses: self.pauses.saturating_add(1),
+            ..self.into_term(BreakerState::Paused { pause, until })
         }
     }
 
@@ -239,12 +298,16 @@ impl Breaker {
         Self {
             state,
             term: self.term.wrapping_add(1),
+            rate: FailureRate::default(),
             ..self
         }
     }
 
-    const fn turn(self) -> Turn {
-        Turn { term: self.term }
+    const fn turn(&self) -> Turn {
+        Turn {
+            term: self.term,
+            failed: self.failed,
+        }
     }
 }
 
@@ -261,10 +324,20 @@ impl BreakerState {
     }
 
     /// Why nothing is sent, if so.
-    pub const fn reason(&self) -> Option<PauseReason> {
+    pub const fn pause(&self) -> Option<Pause> {
         match self {
             Self::Delivering { .. } => None,
-            Self::Paused { reason, .. } | Self::Probing { reason, .. } => Some(*reason),
+            Self::Paused { pause, .. } | Self::Probing { pause } => Some(*pause),
+        }
+    }
+
+    /// What failed last, and when, if nothing was answered since.
+    pub fn last_failure(&self) -> Option<(EndpointFailure, Timestamp)> {
+        match self {
+            Self::Delivering { failures } => failures.map(|all| (all.last, all.last_at)),
+            Self::Paused { pause, .. } | Self::Probing { pause } => {
+                Some((pause.failure, pause.failed_at))
+            }
         }
     }
 }
@@ -275,238 +348,5 @@ impl Default for BreakerState {
     }
 }
 
-// === impl PauseReason ===
-
-impl PauseReason {
-    /// Its kind's name, for metrics and the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TlsFailure(_) => "tls_failure",
-        }
-    }
-
-    /// What to do, for people.
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::TlsFailure(failure) => failure.advice(),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULE: BreakerRule = BreakerRule {
-        probe_interval: Duration::from_secs(60),
-    };
-    const EXPIRED: TlsFailure = TlsFailure::PeerExpired;
-    const FAILED: Verdict = Verdict::TlsFailed(EXPIRED);
-    const REASON: PauseReason = PauseReason::TlsFailure(EXPIRED);
-
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_millis(secs * 1000)
-    }
-
-    /// A breaker and its time.
-    struct Story {
-        breaker: Breaker,
-        now: i64,
-    }
-
-    impl Story {
-        fn new() -> Self {
-            Self {
-                breaker: Breaker::default(),
-                now: 0,
-            }
-        }
-
-        fn paused() -> Self {
-            let mut story = Self::new();
-            story.attempts(3, FAILED);
-            story
-        }
-
-        fn begin(&mut self) -> Option<Turn> {
-            let (breaker, turn) = self.breaker.begin(at(self.now));
-            assert_eq!(turn.is_some(), self.breaker.allows(at(self.now)));
-            self.breaker = breaker;
-            turn
-        }
-
-        fn end(&mut self, turn: Turn, verdict: Verdict) {
-            self.breaker = self.breaker.ended(turn, verdict, RULE, at(self.now));
-        }
-
-        fn attempts(&mut self, count: usize, verdict: Verdict) {
-            for _ in 0..count {
-                let turn = self.begin().unwrap();
-                self.end(turn, verdict);
-            }
-        }
-
-        fn is(&self, expect: BreakerState) {
-            assert_eq!(self.breaker.state(), expect, "at {}", self.now);
-        }
-
-        fn is_at_rest(&self) {
-            assert!(self.breaker.is_at_rest(), "{:?}", self.breaker);
-        }
-
-        fn is_paused(&self, since: i64, until: i64) {
-            self.is(BreakerState::Paused {
-                since: at(since),
-                until: at(until),
-                reason: REASON,
-            });
-        }
-    }
-
-    #[test]
-    fn three_failures_in_a_row_pause() {
-        let mut story = Story::new();
-        story.now = 5;
-        story.attempts(2, FAILED);
-        story.is(BreakerState::Delivering {
-            failures: Some(Failures {
-                count: 2,
-                last_at: at(5),
-            }),
-        });
-        // Neither says that TLS works, nor that it fails.
-        story.attempts(5, Verdict::Unclear);
-        story.attempts(5, Verdict::Untried);
-        story.now = 7;
-        story.attempts(1, FAILED);
-        story.is_paused(7, 67);
-        assert_eq!(story.breaker.state().reason(), Some(REASON));
-    }
-
-    #[test]
-    fn an_answer_in_between_begins_the_count_anew() {
-        let mut story = Story::new();
-        for _ in 0..10 {
-            story.attempts(2, FAILED);
-            story.attempts(1, Verdict::Answered);
-            story.is_at_rest();
-        }
-    }
-
-    #[test]
-    fn a_pause_ends_with_a_single_probe() {
-        let mut story = Story::paused();
-        for now in [0, 1, 59] {
-            story.now = now;
-            assert_eq!(story.begin(), None);
-        }
-        story.now = 60;
-        let probe = story.begin().unwrap();
-        story.is(BreakerState::Probing {
-            since: at(0),
-            reason: REASON,
-        });
-        assert_eq!(story.begin(), None, "one at a time");
-        story.end(probe, Verdict::Answered);
-        story.is_at_rest();
-        story.attempts(2, FAILED);
-        assert!(story.breaker.is_delivering(), "the count began anew");
-    }
-
-    #[test]
-    fn a_probe_that_fails_pauses_again_whatever_it_fails_by() {
-        let mut story = Story::paused();
-        story.now = 61;
-        story.attempts(1, FAILED);
-        story.is_paused(0, 121);
-        story.now = 121;
-        story.attempts(1, Verdict::Unclear);
-        story.is_paused(0, 181);
-        story.now = 200;
-        let revoked = TlsFailure::PeerRevoked;
-        story.attempts(1, Verdict::TlsFailed(revoked));
-        let reason = PauseReason::TlsFailure(revoked);
-        assert_eq!(story.breaker.state().reason(), Some(reason));
-    }
-
-    #[test]
-    fn a_probe_with_nothing_to_send_leaves_it_to_the_next() {
-        let mut story = Story::paused();
-        story.now = 60;
-        story.attempts(1, Verdict::Untried);
-        story.is_paused(0, 60);
-        story.attempts(1, Verdict::Answered);
-        story.is_at_rest();
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_makes_no_pause_longer() {
-        let mut story = Story::new();
-        story.now = 3600;
-        story.attempts(3, FAILED);
-        story.is_paused(3600, 3660);
-        story.now = 3599;
-        let probe = story.begin().unwrap();
-        assert_eq!(story.begin(), None, "still one at a time");
-        story.end(probe, FAILED);
-        story.is_paused(3600, 3659);
-        story.now = 3610;
-        assert_eq!(story.begin(), None);
-    }
-
-    #[test]
-    fn what_was_begun_in_another_state_does_not_count() {
-        let mut story = Story::new();
-        let before = [(); 4].map(|()| story.begin().unwrap());
-        story.attempts(3, FAILED);
-        let [first, second, third, fourth] = before;
-        story.end(first, FAILED);
-        story.end(second, Verdict::Answered);
-        story.is_paused(0, 60);
-        story.now = 60;
-        let probe = story.begin().unwrap();
-        story.end(third, FAILED);
-        story.end(fourth, Verdict::Answered);
-        assert_eq!(story.begin(), None, "still the probe's turn");
-        story.end(probe, Verdict::Answered);
-        story.is_at_rest();
-    }
-
-    #[test]
-    fn a_change_resets_and_nothing_older_counts() {
-        let mut story = Story::new();
-        let before = [(); 4].map(|()| story.begin().unwrap());
-        story.breaker = story.breaker.reset();
-        for turn in before {
-            story.end(turn, FAILED);
-        }
-        story.is_at_rest();
-
-        let mut story = Story::paused();
-        story.breaker = story.breaker.reset();
-        story.attempts(1, Verdict::Answered);
-
-        let mut story = Story::paused();
-        story.now = 60;
-        let probe = story.begin().unwrap();
-        story.breaker = story.breaker.reset();
-        story.end(probe, FAILED);
-        story.is_at_rest();
-    }
-
-    #[test]
-    fn is_forgotten_only_when_that_costs_no_more_than_probes() {
-        let forgettable = |story: &Story, now| story.breaker.is_forgettable(RULE, at(now));
-        let mut story = Story::new();
-        assert!(forgettable(&story, 0));
-        story.attempts(1, FAILED);
-        assert!(!forgettable(&story, 179));
-        assert!(forgettable(&story, 180));
-        story.attempts(2, FAILED);
-        assert!(!forgettable(&story, 239));
-        assert!(forgettable(&story, 240));
-        story.now = 60;
-        let _probe = story.begin();
-        assert!(!forgettable(&story, 100_000));
-    }
-}
+mod tests;

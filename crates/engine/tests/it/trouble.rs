@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hookseal_domain::delivery::breaker::{BreakerState, PauseReason};
+use hookseal_domain::delivery::breaker::{BreakerState, EndpointFailure, PauseReason};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{Ended, Pending};
 use hookseal_domain::endpoint::EndpointSpec;
@@ -99,8 +99,10 @@ async fn an_expired_certificate_costs_one_handshake_per_interval() {
     let messages = trouble.publish(10).await;
     trouble.paused_until(60).await;
     let state = trouble.world.engine.breaker(trouble.endpoint).unwrap();
-    let reason = PauseReason::TlsFailure(TlsFailure::PeerExpired);
-    assert_eq!(state.reason(), Some(reason));
+    let pause = state.pause().unwrap();
+    assert_eq!(pause.reason, PauseReason::TlsFailure);
+    let expired = EndpointFailure::Tls(TlsFailure::PeerExpired);
+    assert_eq!(pause.failure, expired);
 
     for (minute, handshakes) in (1..=4_u64).zip(4..) {
         trouble

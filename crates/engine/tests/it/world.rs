@@ -293,9 +293,7 @@ impl World {
 pub(crate) fn config() -> EngineConfig {
     EngineConfig {
         retry_schedule: RetrySchedule::default(),
-        breaker_rule: BreakerRule {
-            probe_interval: Duration::from_secs(60),
-        },
+        breaker_rule: BreakerRule::default(),
         attempt_timeout: Duration::from_secs(5),
         in_flight_per_endpoint_max: 4,
         in_flight_max: 64,

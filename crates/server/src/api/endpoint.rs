@@ -1,6 +1,7 @@
 //! `/api/v1/app/{app_id}/endpoint`: endpoints.
 
 mod body;
+pub(crate) mod breaker;
 mod discipline;
 mod headers;
 mod mtls;
@@ -48,6 +49,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list, create))
         .routes(routes!(get, put, patch, delete))
         .merge(headers::routes())
+        .merge(breaker::routes())
         .merge(secret::routes())
         .merge(mtls::routes())
         .merge(server_ca::routes())

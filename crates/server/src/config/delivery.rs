@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::signature::key::KeyKind;
 use hookseal_engine::config::{EngineConfig, SvixHeaders};
 use hookseal_store::retention::RetentionPolicy;
 
+use crate::config::breaker::BreakerSection;
 use crate::config::byte_size::ByteSize;
 use crate::config::error::ConfigError;
 use crate::config::retention::RetentionSection;
@@ -67,14 +67,16 @@ impl DeliverySection {
     }
 
     /// For the engine.
-    pub fn engine(&self, retention: RetentionPolicy) -> Result<EngineConfig, ConfigError> {
+    pub fn engine(
+        &self,
+        breaker: &BreakerSection,
+        retention: RetentionPolicy,
+    ) -> Result<EngineConfig, ConfigError> {
         let retry_schedule = RetrySchedule::try_new(self.retry_schedule.clone())
             .map_err(|error| ConfigError::unusable("delivery.retry_schedule", error))?;
         Ok(EngineConfig {
             retry_schedule,
-            breaker_rule: BreakerRule {
-                probe_interval: self.handshake_probe_interval,
-            },
+            breaker_rule: breaker.rule(self.handshake_probe_interval),
             attempt_timeout: self.timeout,
             in_flight_per_endpoint_max: self.max_in_flight_per_endpoint,
             in_flight_max: self.max_in_flight,

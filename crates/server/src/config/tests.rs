@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use hookseal_domain::delivery::breaker::BreakerRule;
 use tempfile::TempDir;
 
 use crate::config::Config;
@@ -214,6 +215,15 @@ fn history_outlives_the_schedule() {
          messages would be forgotten before they are delivered",
     ]);
     kept(1).set("delivery.retry_schedule=5s,5m").config();
+}
+
+#[test]
+fn the_breaker_goes_by_the_rule_of_the_domain() {
+    let config = Written::file("").config();
+    let rule = config
+        .breaker
+        .rule(config.delivery.handshake_probe_interval);
+    assert_eq!(rule, BreakerRule::default());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod authorization;
+mod breaker;
 mod contract;
 mod discipline;
 mod history;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use hookseal_domain::delivery::breaker::{BreakerState, PauseReason};
+use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::handshake::HandshakeReport;
@@ -11,12 +11,13 @@ use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::Pinning;
 use hookseal_store::transport::EndpointHandshakes;
 
+use crate::api::endpoint::breaker::BreakerOut;
 use crate::api::endpoint::pins::{PinOut, WarningOut};
 use crate::api::endpoint::transport::edit::Around;
 use crate::api::transport::effective::EffectiveOut;
 use crate::api::transport::failure::FailureOut;
 use crate::api::transport::handshake::HandshakeOut;
-use crate::api::wire::{At, text};
+use crate::api::wire::text;
 
 /// What holds for an endpoint's connections, what the last handshakes showed, and what to do.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,24 +61,6 @@ pub(crate) struct ExplanationOut {
     /// The last one that was good.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_good: Option<HandshakeOut>,
-}
-
-/// Whether attempts are made to an endpoint.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = EndpointBreaker)]
-struct BreakerOut {
-    /// `delivering`, `paused` (its TLS failed several times in the same way), or `probing` (a single
-    /// attempt tries whether it was mended).
-    state: &'static str,
-    /// Since when it is paused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<At>,
-    /// When a single attempt tries again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<At>,
-    /// The stable name of the failure that paused it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
 }
 
 /// What is known of an endpoint.
@@ -201,28 +184,4 @@ fn passed(report: &HandshakeReport) -> String {
         None => {}
     }
     reason
-}
-
-// === impl BreakerOut ===
-
-impl BreakerOut {
-    fn of(state: Option<BreakerState>) -> Self {
-        let out = |state, since: Option<_>, until: Option<_>, reason: Option<PauseReason>| Self {
-            state,
-            since: since.map(At),
-            until: until.map(At),
-            reason: reason.map(|PauseReason::TlsFailure(failure)| failure.as_str()),
-        };
-        match state {
-            None | Some(BreakerState::Delivering { .. }) => out("delivering", None, None, None),
-            Some(BreakerState::Paused {
-                since,
-                until,
-                reason,
-            }) => out("paused", Some(since), Some(until), Some(reason)),
-            Some(BreakerState::Probing { since, reason }) => {
-                out("probing", Some(since), None, Some(reason))
-            }
-        }
-    }
 }

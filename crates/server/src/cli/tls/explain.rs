@@ -49,6 +49,7 @@ struct Pin {
 struct Breaker {
     state: String,
     until: Option<String>,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,10 +127,7 @@ impl Explanation {
         for what in &self.todo {
             writeln!(out, "  -> {what}")?;
         }
-        match &self.breaker.until {
-            Some(until) => writeln!(out, "  {} until {until}", self.breaker.state)?,
-            None => writeln!(out, "  {}", self.breaker.state)?,
-        }
+        self.breaker.write(out)?;
         writeln!(out, "\nPolicy in force")?;
         if let Some(policy) = &self.policy {
             writeln!(out, "  the endpoint names the policy {policy}")?;
@@ -154,6 +152,21 @@ impl Explanation {
             }
             _ => Ok(()),
         }
+    }
+}
+
+// === impl Breaker ===
+
+impl Breaker {
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        write!(out, "  {}", self.state)?;
+        if let Some(until) = &self.until {
+            write!(out, " until {until}")?;
+        }
+        if let Some(reason) = &self.reason {
+            write!(out, " ({reason})")?;
+        }
+        writeln!(out)
     }
 }
 

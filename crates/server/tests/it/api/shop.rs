@@ -327,9 +327,7 @@ async fn engine(folder: &TempDir, clock: &Arc<TestClock>) -> Engine {
 fn engine_config() -> EngineConfig {
     EngineConfig {
         retry_schedule: RetrySchedule::default(),
-        breaker_rule: BreakerRule {
-            probe_interval: Duration::from_secs(60),
-        },
+        breaker_rule: BreakerRule::default(),
         attempt_timeout: Duration::from_secs(5),
         in_flight_per_endpoint_max: 4,
         in_flight_max: 64,
