@@ -1,6 +1,7 @@
 //! The breaker's way through all of its states, as a timeline: when what was tried, and where it
 //! stood then.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -82,19 +83,25 @@ impl Timeline {
         writeln!(self.told, "{at:>6} {what}: {so_far} came, {stands}").unwrap();
     }
 
-    /// What became of everything that was published.
+    /// What became of everything that was published. Not of which: what waits comes in any order.
     async fn tell_attempts(&mut self) {
         self.world.store.flush().await.unwrap();
-        for (number, message) in self.published.clone().into_iter().enumerate() {
-            write!(self.told, "event {}:", number + 1).unwrap();
-            for attempt in self.world.attempts(message, 0).await {
-                let at = self.at(attempt.id.created_at());
+        let mut stories: BTreeMap<Vec<(Timestamp, String)>, usize> = BTreeMap::new();
+        for message in &self.published {
+            let attempts = self.world.attempts(*message, 0).await;
+            let story = attempts.into_iter().map(|attempt| {
                 let status = attempt.status_code.map(|code| format!(" {code}"));
                 let (outcome, status) = (attempt.outcome.as_str(), status.unwrap_or_default());
-                write!(self.told, " {at} {outcome}{status},").unwrap();
-            }
-            self.told.pop();
-            self.told.push('\n');
+                (attempt.id.created_at(), format!("{outcome}{status}"))
+            });
+            *stories.entry(story.collect()).or_default() += 1;
+        }
+        for (story, events) in stories {
+            let story = story
+                .iter()
+                .map(|(at, what)| format!("{} {what}", self.at(*at)));
+            let story: Vec<_> = story.collect();
+            writeln!(self.told, "{events:>2} x {}", story.join(", ")).unwrap();
         }
     }
 
@@ -236,7 +243,12 @@ async fn a_change_of_the_endpoint() {
     timeline.publish(8).await;
     timeline.tell("nobody is there", 0, "paused").await;
     timeline.advance(5);
-    timeline.world.attempts(timeline.published[5], 1).await;
+    until("the probe", async || {
+        let probed = timeline.state().pause();
+        Ok(probed.filter(|pause| pause.failed_at > pause.since))
+    })
+    .await
+    .unwrap();
     timeline.tell("nor for the probe", 0, "paused").await;
     moved_to(&timeline, &url).await;
     timeline.tell("it moves", 2, "delivering").await;
