@@ -30,8 +30,8 @@ const QUEUE_MAX: usize = 4096;
 pub(crate) enum Call {
     /// Messages, to an API.
     Publish {
-        /// Path of the operation.
-        path: Uri,
+        /// Path of the operation for each application: the messages go to them in turn.
+        paths: Vec<Uri>,
         /// The API's `host` header.
         host: HeaderValue,
         /// The token, where the API wants one.
@@ -157,10 +157,12 @@ impl Call {
     fn request(&self, due: Due) -> anyhow::Result<Request<Full<bytes::Bytes>>> {
         match self {
             Self::Publish {
-                path,
+                paths,
                 host,
                 authorization,
             } => {
+                let application = usize::try_from(due.unit)? % paths.len().max(1);
+                let path = paths.get(application).context("no application")?;
                 let stamp = Stamp {
                     number: due.unit,
                     due_unix_ns: due.unix_ns,

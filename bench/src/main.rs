@@ -8,6 +8,7 @@ mod delivery;
 mod generator;
 mod helper;
 mod ledger;
+mod misfits;
 mod payload;
 mod procfs;
 mod quantile;
@@ -37,6 +38,7 @@ enum Command {
     Run(run::Run),
     Receiver(receiver::Receive),
     Relay(relay::Relaying),
+    Misfits(misfits::Misfits),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -44,5 +46,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Run(run) => run.run(),
         Command::Receiver(receive) => receive.run().map(|()| ExitCode::SUCCESS),
         Command::Relay(relaying) => relaying.run().map(|()| ExitCode::SUCCESS),
+        Command::Misfits(misfits) => misfits.run().map(|()| ExitCode::SUCCESS),
     }
 }

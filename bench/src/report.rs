@@ -92,10 +92,12 @@ impl Report {
 // === impl Pair ===
 
 impl Pair {
-    /// How much more it costs: of median latency beside a dead endpoint, of CPU otherwise.
+    /// How much more it costs: of median latency beside a dead endpoint, of the 99th percentile
+    /// beside many bad ones, of CPU otherwise.
     pub(crate) fn ratio(&self, scenario: Scenario) -> f64 {
         let cost = |trial: &Trial| match scenario {
             Scenario::DeadEndpoint => trial.arrivals.p50_ms,
+            Scenario::Isolation => trial.arrivals.p99_ms,
             _ => trial.cpu_ms_per_1000,
         };
         cost(&self.with) / cost(&self.without).max(f64::MIN_POSITIVE)
@@ -212,6 +214,7 @@ fn trial_of(round: &[Trial], contender: Contender) -> Option<&Trial> {
 fn pairs_table(scenario: Scenario, pairs: &[Pair], median_ratio: f64) -> String {
     let (measured, ratio) = match scenario {
         Scenario::DeadEndpoint => ("event to arrival p50 / p99 ms", "ratio of p50"),
+        Scenario::Isolation => ("event to arrival p50 / p99 ms, peak MiB", "ratio of p99"),
         _ => ("deliveries/s, CPU ms per 1000", "ratio of CPU"),
     };
     let mut text = format!(
@@ -222,6 +225,11 @@ fn pairs_table(scenario: Scenario, pairs: &[Pair], median_ratio: f64) -> String 
         Scenario::DeadEndpoint => {
             let arrivals = &trial.arrivals;
             format!("{:.2} / {:.2}", arrivals.p50_ms, arrivals.p99_ms)
+        }
+        Scenario::Isolation => {
+            let arrivals = &trial.arrivals;
+            let (p50, p99) = (arrivals.p50_ms, arrivals.p99_ms);
+            format!("{p50:.2} / {p99:.2}, {:.0}", trial.peak_mib)
         }
         _ => format!(
             "{:.0}, {:.0}",

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{ValueEnum, value_parser};
 
+use crate::helper::Helper;
+use crate::misfits::Misfit;
 use crate::quantile::median;
 use crate::report::{Pair, Report, ScenarioResult};
-use crate::scenario::{AfterAnswer, Load, Scenario, Size, Transport};
+use crate::scenario::{AfterAnswer, BACKLOGGED_ENDPOINTS, Load, Scenario, Size, Transport};
 use crate::tarpit::Tarpit;
 use crate::trial::{Bench, Contender, Patience, Trial};
 
@@ -16,6 +18,15 @@ use crate::trial::{Bench, Contender, Patience, Trial};
 const ROUNDS: u16 = 3;
 /// Pairs of runs with and without what is measured.
 const PAIRS: u16 = 5;
+/// Endpoints of the isolation scenario that hang, that fail, and that drip in each of two ways.
+const MISFITS: [(Misfit, u16); 4] = [
+    (Misfit::Hangs, 100),
+    (Misfit::Fails, 100),
+    (Misfit::DripsHead, 25),
+    (Misfit::DripsBody, 25),
+];
+/// Deliveries of a backlog.
+const BACKLOG_DELIVERIES: u32 = 1_000_000;
 /// Deliveries of a burst.
 const BURST_DELIVERIES: u32 = 50_000;
 /// Length of a steady run.
@@ -109,10 +120,11 @@ impl Run {
         println!("{}\n", report.heading());
         for scenario in self.scenario.iter().flatten() {
             let result = match scenario {
-                paired if paired.is_paired() && bench.hookseal.is_none() => {
-                    println!("### {}\n\nNeeds --hookseal.\n", paired.name());
+                alone if alone.needs_hookseal() && bench.hookseal.is_none() => {
+                    println!("### {}\n\nNeeds --hookseal.\n", alone.name());
                     continue;
                 }
+                Scenario::Backlog => self.backlog(&bench).await?,
                 paired if paired.is_paired() => self.pairs(&bench, *paired).await?,
                 scenario => self.compare(&bench, *scenario).await?,
             };
@@ -138,14 +150,33 @@ impl Run {
         Ok(ScenarioResult::Comparison { scenario, rounds })
     }
 
+    /// The server alone, once: what its memory comes to.
+    async fn backlog(&self, bench: &Bench) -> anyhow::Result<ScenarioResult> {
+        let scenario = Scenario::Backlog;
+        let misfits = Helper::start(&["misfits".to_owned()])?;
+        let hanging = Misfit::Hangs.urls(misfits.address(), BACKLOGGED_ENDPOINTS);
+        let hanging: Vec<String> = hanging.collect();
+        let load = scenario.load(self.size());
+        let trial = bench.run(Contender::Hookseal, load, &hanging).await?;
+        let rounds = vec![vec![trial]];
+        Ok(ScenarioResult::Comparison { scenario, rounds })
+    }
+
     async fn pairs(&self, bench: &Bench, scenario: Scenario) -> anyhow::Result<ScenarioResult> {
         let without = scenario.load(self.size());
         let mut with = without;
         let mut beside = Vec::new();
-        let mut _tarpit = None;
+        let (mut _tarpit, mut _misfits) = (None, None);
         match scenario {
             Scenario::MutualTls => with.transport = Transport::MutualTls,
             Scenario::Handshakes => with.after_answer = AfterAnswer::Close,
+            Scenario::Isolation => {
+                let misfits = Helper::start(&["misfits".to_owned()])?;
+                for (misfit, count) in MISFITS {
+                    beside.extend(misfit.urls(misfits.address(), count));
+                }
+                _misfits = Some(misfits);
+            }
             _ => {
                 let tarpit = Tarpit::open().await?;
                 beside.push(tarpit.url());
@@ -185,6 +216,7 @@ impl Run {
         let divisor = if self.quick { 10 } else { 1 };
         Size {
             burst_deliveries: (self.messages / divisor).max(1),
+            backlog_deliveries: BACKLOG_DELIVERIES / divisor,
             steady_seconds: (self.seconds / divisor).max(1),
             connections: self.connections,
         }

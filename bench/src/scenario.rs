@@ -12,6 +12,15 @@ const HEALTHY_ENDPOINTS: u16 = 100;
 /// Messages per second to all of them: 1000 deliveries, well below what fills two cores.
 const HEALTHY_PER_SECOND: u32 = 10;
 
+/// Applications of the scenarios with a thousand endpoints: a message goes to the hundred of one.
+const APPLICATIONS: u16 = 10;
+/// Healthy endpoints beside 250 that hang, fail or drip.
+const ISOLATED_ENDPOINTS: u16 = 750;
+/// Messages per second to them: 750 deliveries to the healthy ones.
+const ISOLATED_PER_SECOND: u32 = 10;
+/// Endpoints that hang while a backlog grows for them.
+pub(crate) const BACKLOGGED_ENDPOINTS: u16 = 1000;
+
 /// A named benchmark.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Scenario {
@@ -32,6 +41,10 @@ pub(crate) enum Scenario {
     Steady500,
     /// Ten messages a second to 100 plain endpoints, with and without one whose connect hangs
     DeadEndpoint,
+    /// To 750 endpoints of ten applications, with and without 250 that hang, fail or drip
+    Isolation,
+    /// A million deliveries to 1000 endpoints that hang, beside ten that do not
+    Backlog,
     /// As fast as it goes to one TLS endpoint, with and without pins and a client certificate
     MutualTls,
     /// To one TLS endpoint, with and without a new connection for each delivery
@@ -65,7 +78,10 @@ pub(crate) struct Load {
     pub(crate) transport: Transport,
     /// What the receiver does after an answer.
     pub(crate) after_answer: AfterAnswer,
-    /// Endpoints of the receiver; each gets every message.
+    /// Applications that the messages are published to in turn.
+    pub(crate) applications: u16,
+    /// Endpoints of the receiver, shared out among the applications; each gets every message of its
+    /// own.
     pub(crate) endpoints: u16,
     /// How it is sent.
     pub(crate) pace: Pace,
@@ -78,6 +94,8 @@ pub(crate) struct Load {
 pub(crate) struct Size {
     /// Deliveries of a burst.
     pub(crate) burst_deliveries: u32,
+    /// Deliveries of a backlog.
+    pub(crate) backlog_deliveries: u32,
     /// Length of a steady run.
     pub(crate) steady_seconds: u32,
     /// Connections of the generator.
@@ -97,6 +115,11 @@ impl Scenario {
             Self::BurstTls10 => burst(Tls, 10, size),
             Self::Steady500 => steady(1, STEADY_PER_SECOND, size),
             Self::DeadEndpoint => steady(HEALTHY_ENDPOINTS, HEALTHY_PER_SECOND, size),
+            Self::Isolation => Load {
+                applications: APPLICATIONS,
+                ..steady(ISOLATED_ENDPOINTS, ISOLATED_PER_SECOND, size)
+            },
+            Self::Backlog => backlog(size),
             // What their pairs differ from.
             Self::MutualTls | Self::Handshakes => burst(Tls, 1, size),
         }
@@ -104,15 +127,23 @@ impl Scenario {
 
     /// Whether throughput is what it is about; the throughput of a steady load is given.
     pub(crate) fn is_burst(self) -> bool {
-        !matches!(self, Self::Steady500 | Self::DeadEndpoint)
+        !matches!(
+            self,
+            Self::Steady500 | Self::DeadEndpoint | Self::Isolation | Self::Backlog
+        )
     }
 
     /// Whether it is measured in pairs of runs of the server alone.
     pub(crate) fn is_paired(self) -> bool {
         matches!(
             self,
-            Self::DeadEndpoint | Self::MutualTls | Self::Handshakes
+            Self::DeadEndpoint | Self::Isolation | Self::MutualTls | Self::Handshakes
         )
+    }
+
+    /// Whether it says nothing without the server.
+    pub(crate) fn needs_hookseal(self) -> bool {
+        self.is_paired() || self == Self::Backlog
     }
 
     /// Its name on the command line.
@@ -128,6 +159,15 @@ impl Serialize for Scenario {
     }
 }
 
+// === impl Load ===
+
+impl Load {
+    /// Endpoints of the receiver that a message goes to.
+    pub(crate) fn fan_out(&self) -> u32 {
+        u32::from(self.endpoints / self.applications.max(1))
+    }
+}
+
 fn burst(transport: Transport, endpoints: u16, size: Size) -> Load {
     let messages = (size.burst_deliveries / u32::from(endpoints)).max(1);
     let volume = Volume {
@@ -137,6 +177,7 @@ fn burst(transport: Transport, endpoints: u16, size: Size) -> Load {
     Load {
         transport,
         after_answer: AfterAnswer::Keep,
+        applications: 1,
         endpoints,
         pace: Pace::Burst,
         volume,
@@ -152,8 +193,26 @@ fn steady(endpoints: u16, per_second: u32, size: Size) -> Load {
     Load {
         transport: Transport::Plain,
         after_answer: AfterAnswer::Keep,
+        applications: 1,
         endpoints,
         pace: Pace::Steady { per_second },
+        volume,
+    }
+}
+
+/// Each application has one endpoint that is healthy.
+fn backlog(size: Size) -> Load {
+    let each_to = u32::from(BACKLOGGED_ENDPOINTS / APPLICATIONS);
+    let volume = Volume {
+        messages: (size.backlog_deliveries / each_to).max(1),
+        connections: size.connections,
+    };
+    Load {
+        transport: Transport::Plain,
+        after_answer: AfterAnswer::Keep,
+        applications: APPLICATIONS,
+        endpoints: APPLICATIONS,
+        pace: Pace::Burst,
         volume,
     }
 }
@@ -166,6 +225,7 @@ mod tests {
     fn a_burst_makes_the_same_number_of_deliveries_whatever_the_fan_out() {
         let size = Size {
             burst_deliveries: 50_000,
+            backlog_deliveries: 1_000_000,
             steady_seconds: 20,
             connections: 64,
         };
@@ -174,6 +234,8 @@ mod tests {
             assert_eq!(load.volume.messages * u32::from(load.endpoints), 50_000);
         }
         assert_eq!(Scenario::Steady500.load(size).volume.messages, 10_000);
+        assert_eq!(Scenario::Backlog.load(size).volume.messages, 10_000);
+        assert_eq!(Scenario::Isolation.load(size).fan_out(), 75);
     }
 
     #[test]
@@ -183,7 +245,7 @@ mod tests {
             .map(|scenario| scenario.name())
             .collect();
         let expect = "burst-plain-1 burst-tls-1 burst-plain-10 burst-tls-10 steady-500 \
-            dead-endpoint mutual-tls handshakes";
+            dead-endpoint isolation backlog mutual-tls handshakes";
         assert_eq!(names.join(" "), expect);
     }
 }

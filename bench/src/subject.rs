@@ -105,19 +105,24 @@ impl Subject {
         procfs::memory(self.pid())
     }
 
-    /// Creates an application and its endpoints; returns the call that publishes to it. With
-    /// `seal` each endpoint trusts the private root only, enforces pins and presents a certificate.
+    /// Creates applications and endpoints, shared out among them; returns the call that publishes to
+    /// them in turn. With `seal` each endpoint trusts the private root only, enforces pins and
+    /// presents a certificate.
     pub(crate) async fn set_up(
         &self,
+        applications: u16,
         urls: &[String],
         seal: Option<&Files>,
     ) -> anyhow::Result<Call> {
         let mut connection = self.target().connect().await?;
-        let application = serde_json::json!({ "name": "Benchmark", "uid": "benchmark" });
-        let id = self
-            .create(&mut connection, "/api/v1/app", &application)
-            .await?;
-        for (number, url) in (0_u16..).zip(urls) {
+        let mut ids = Vec::new();
+        for number in 0..applications {
+            let uid = format!("benchmark-{number}");
+            let application = serde_json::json!({ "name": "Benchmark", "uid": uid });
+            let create = self.create(&mut connection, "/api/v1/app", &application);
+            ids.push(create.await?);
+        }
+        for ((number, url), id) in (0_u16..).zip(urls).zip(ids.iter().cycle()) {
             let secret = signature::endpoint_secret(number);
             let endpoint = serde_json::json!({ "url": url, "secret": secret });
             let path = format!("/api/v1/app/{id}/endpoint");
@@ -128,7 +133,10 @@ impl Subject {
             }
         }
         Ok(Call::Publish {
-            path: Uri::try_from(format!("/api/v1/app/{id}/msg?with_content=false"))?,
+            paths: ids
+                .iter()
+                .map(|id| Uri::try_from(format!("/api/v1/app/{id}/msg?with_content=false")))
+                .collect::<Result<_, _>>()?,
             host: self.target().host()?,
             authorization: Some(self.authorization.clone()),
         })

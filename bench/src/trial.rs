@@ -123,8 +123,8 @@ impl Trial {
 // === impl Bench ===
 
 impl Bench {
-    /// Runs one trial. `beside` are URLs of more endpoints, which get every message too and whose
-    /// deliveries are not looked at.
+    /// Runs one trial. `beside` are URLs of more endpoints, shared out among the applications too,
+    /// whose deliveries are not looked at.
     pub(crate) async fn run(
         &self,
         contender: Contender,
@@ -145,7 +145,7 @@ impl Bench {
         let fan_out = if contender == Contender::Bare {
             1
         } else {
-            u32::from(load.endpoints)
+            load.fan_out()
         };
         let expected = sent.accepted * fan_out;
         await_arrivals(&mut receiver, expected).await?;
@@ -223,9 +223,8 @@ impl Bench {
                 }
                 let relay = Helper::start(&arguments)?;
                 let target = Target::new(relay.address(), None);
-                let path = "/api/v1/app/benchmark/msg".try_into()?;
                 let call = Call::Publish {
-                    path,
+                    paths: vec!["/api/v1/app/benchmark/msg".try_into()?],
                     host: target.host()?,
                     authorization: None,
                 };
@@ -263,7 +262,7 @@ impl Bench {
                     .chain(beside.iter().cloned())
                     .collect();
                 let seal = (load.transport == Transport::MutualTls).then_some(&files);
-                let call = subject.set_up(&urls, seal).await?;
+                let call = subject.set_up(load.applications, &urls, seal).await?;
                 let target = subject.target();
                 Ok(Carrier {
                     target,
