@@ -81,7 +81,7 @@ impl Default for EgressConfig {
             public_roots: PublicRoots::Mozilla,
             tls_min_version: TlsVersion::Tls13,
             idle_timeout: Duration::from_secs(60),
-            idle_per_endpoint_max: 32,
+            idle_per_endpoint_max: 64,
             idle_max: 4096,
             connect_timeout: Duration::from_secs(5),
             resolver: Resolver::System,

@@ -66,8 +66,9 @@ section! {
         connect_timeout: Duration = "5s", from "100ms" to "60s";
         /// How long a connection may lie unused before it is closed.
         idle_timeout: Duration = "60s", from "1s" to "1h";
-        /// Most unused connections that are kept for one endpoint.
-        idle_per_endpoint_max: usize = "32", from "0" to "10000";
+        /// Most unused connections that are kept for one endpoint. Fewer than
+        /// `delivery.max_in_flight_per_endpoint` means new handshakes whenever a burst pauses.
+        idle_per_endpoint_max: usize = "64", from "0" to "10000";
         /// Most unused connections that are kept in all; each holds a socket.
         idle_max: usize = "4096", from "0" to "1000000";
     }
