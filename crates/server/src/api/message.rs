@@ -99,7 +99,8 @@ async fn create(
     let body: MessageIn<'_> = input.read()?;
     let mut message = body.check(input.bytes(), api.config.payload_bytes_max)?;
     if let Some(spec) = message.application.take() {
-        api.ensure_application(org, &app, spec).await?;
+        // Boxed, since it is seldom: every request would be as large as it.
+        Box::pin(api.ensure_application(org, &app, spec)).await?;
     }
     let idempotency = match api.engine.routing(org, &app).await? {
         Some(routing) => input.idempotency(
