@@ -322,7 +322,7 @@ async fn finish(
         endpoint_gone_at: gone.then_some(tried.began_at),
     };
     until_stored(shared, "record an attempt", || {
-        shared.store.record(finished.clone())
+        shared.store.record(&finished)
     })
     .await;
     if gone {

@@ -138,7 +138,7 @@ async fn task(world: Arc<World>, each: usize, whole: bool) -> Result<Vec<Duratio
         waits.push(asked.elapsed());
         if whole {
             let finished = finished(&world, id, endpoint, now);
-            world.store.record(finished).await?;
+            world.store.record(&finished).await?;
         }
     }
     Ok(waits)

@@ -124,7 +124,7 @@ pub trait Store: TransportStore + Send + Sync {
     /// Takes down an attempt and the delivery's new state. Returns when it is queued, waiting only
     /// while the queue is full: what is lost with the process is tried again. A delivery that this
     /// node's epoch does not own any more keeps its state; the attempt is kept all the same.
-    async fn record(&self, finished: FinishedAttempt) -> Result<(), StoreError>;
+    async fn record(&self, finished: &FinishedAttempt) -> Result<(), StoreError>;
 
     /// Moves up to `limit` held deliveries of endpoints that were enabled again into their backlog,
     /// and all that is held or waits for endpoints that were deleted, so that it ends; returns

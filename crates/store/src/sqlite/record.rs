@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::params;
 use tokio::sync::OwnedSemaphorePermit;
 
+use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::{Ended, Next};
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
@@ -63,17 +64,24 @@ struct Taken {
 /// Queues an attempt.
 pub(super) async fn attempt(
     store: &SqliteStore,
-    mut finished: FinishedAttempt,
+    finished: &FinishedAttempt,
 ) -> Result<(), StoreError> {
     let keys = store.keys(finished.app).await?;
     let keys = keys.ok_or(StoreError::Unsealable { what: "data_key" })?;
-    let attempt = &mut finished.attempt;
+    let attempt = &finished.attempt;
     let place = Place::AttemptFacts {
         message: attempt.key.message.raw(),
         attempt: attempt.id.raw(),
     };
     let sealed = keys.seal(place, &facts::encode(&attempt.facts))?;
-    attempt.facts = hookseal_domain::delivery::attempt::AttemptFacts::default();
+    // All but the facts, which are sealed now.
+    let finished = FinishedAttempt {
+        attempt: Attempt {
+            facts: AttemptFacts::default(),
+            ..*attempt
+        },
+        ..*finished
+    };
     let bytes = sealed.bytes.len();
     let result = |room| -> Box<dyn Job> {
         Box::new(Taken {

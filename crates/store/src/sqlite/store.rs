@@ -111,7 +111,7 @@ impl Store for SqliteStore {
         backlog::backlogged(self, after, limit).await
     }
 
-    async fn record(&self, finished: FinishedAttempt) -> Result<(), StoreError> {
+    async fn record(&self, finished: &FinishedAttempt) -> Result<(), StoreError> {
         record::attempt(self, finished).await
     }
 

@@ -192,7 +192,7 @@ impl<'s> Scene<'s> {
 
     /// Records and makes durable.
     pub(crate) async fn record(&self, finished: FinishedAttempt) {
-        self.store.record(finished).await.unwrap();
+        self.store.record(&finished).await.unwrap();
         self.store.flush().await.unwrap();
     }
 

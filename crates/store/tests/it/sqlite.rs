@@ -249,7 +249,7 @@ async fn dropping_writes_what_is_queued() {
     let endpoint = scene.endpoint().await;
     let key = scene.owned(endpoint).await;
     let finished = scene.finished(key, 1, Next::End(Ended::Delivered));
-    fresh.store.record(finished).await.unwrap();
+    fresh.store.record(&finished).await.unwrap();
     let (app, directory) = (scene.app, fresh.directory);
     drop(fresh.store);
     let again = open(directory.path()).unwrap();
@@ -296,7 +296,7 @@ async fn a_full_disk_refuses_messages_and_keeps_results() {
     for &key in &keys {
         let mut finished = scene.finished(key, 1, Next::End(Ended::Delivered));
         finished.attempt.facts.response_body = Some(bytes::Bytes::from(vec![0; 5000]));
-        store.record(finished).await.unwrap();
+        store.record(&finished).await.unwrap();
     }
     // Results wait until there is room; what makes room does not wait for them.
     let make_room = async {
