@@ -341,7 +341,11 @@ fn decide(shared: &Shared, job: &Job, reply: &Reply, outcome: Outcome, now: Time
         Reply::Failure(_) => None,
         Reply::Response { retry_after, .. } => *retry_after,
     };
-    let jitter = Jitter::from_bits(shared.random.bits());
+    // Random bits cost more than the decision, and what ends well has no use for them.
+    let jitter = match outcome {
+        Outcome::Accepted => Jitter::ZERO,
+        _ => Jitter::from_bits(shared.random.bits()),
+    };
     shared
         .config
         .retry_schedule

@@ -107,7 +107,7 @@ impl Default for RetrySchedule {
 // === impl Jitter ===
 
 impl Jitter {
-    /// None, for tests.
+    /// None: for tests, and where nothing is put off.
     pub const ZERO: Self = Self(0.0);
 
     /// From 64 random bits.
