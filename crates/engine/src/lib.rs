@@ -24,6 +24,7 @@ mod routes;
 mod schedule;
 mod shared;
 mod shutdown;
+mod to_its_end;
 mod transports;
 mod underway;
 

@@ -19,6 +19,7 @@ use crate::fanout::fan_out;
 use crate::lane::Job;
 use crate::routes::AppRoutes;
 use crate::shared::Shared;
+use crate::to_its_end::ToItsEnd;
 
 /// A message to publish, every part of it checked.
 #[derive(Clone, Debug)]
@@ -86,13 +87,8 @@ pub(crate) async fn publish(
     shared: &Arc<Shared>,
     publish: Publish,
 ) -> Result<Published, PublishError> {
-    // A task of its own: once the message is being stored, a caller that goes away must not take
-    // the hand-over with it.
-    let work = publish_to_its_end(Arc::clone(shared), publish);
-    match tokio::spawn(work).await {
-        Ok(published) => published,
-        Err(_) => Err(PublishError::Overloaded),
-    }
+    // Once the message is being stored, a caller that goes away must not take the hand-over with it.
+    ToItsEnd::new(publish_to_its_end(Arc::clone(shared), publish)).await
 }
 
 async fn publish_to_its_end(
