@@ -111,10 +111,6 @@ fn insert_message(
 }
 
 fn insert_deliveries(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rusqlite::Result<()> {
-    if message.deliveries.is_empty() {
-        return Ok(());
-    }
-    let mut statement = batch.connection.prepare_cached(INSERT_PENDING)?;
     for delivery in &message.deliveries {
         let state = match delivery.start {
             DeliveryStart::Owned => PendingState::Owned,
@@ -122,7 +118,7 @@ fn insert_deliveries(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rus
             DeliveryStart::Held => PendingState::Held,
         };
         let owned = state == PendingState::Owned;
-        statement.execute(params![
+        let row = params![
             message.id.raw(),
             delivery.endpoint.raw(),
             slice,
@@ -131,7 +127,8 @@ fn insert_deliveries(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rus
             Trigger::Publish.code(),
             owned.then_some(batch.node),
             owned.then_some(batch.epoch),
-        ])?;
+        ];
+        batch.execute(INSERT_PENDING, row)?;
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The transaction that jobs share. A job checks first and writes then, so that one that is
 //! refused has written nothing.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{CachedStatement, Connection, Params, Row};
 
 use hookseal_domain::id::AppId;
 use hookseal_domain::slice::Slice;
@@ -24,6 +25,9 @@ pub(super) struct Batch<'c> {
     pub(super) epoch: i64,
     /// Versions of live applications, as this transaction sees them.
     versions: HashMap<AppId, Option<i64>>,
+    /// Statements that this transaction has run. The connection's own cache hashes the text and
+    /// moves the statement out and in again, for each row that is written.
+    statements: RefCell<Vec<(&'static str, CachedStatement<'c>)>>,
 }
 
 // === impl Batch ===
@@ -35,12 +39,24 @@ impl<'c> Batch<'c> {
             node,
             epoch,
             versions: HashMap::new(),
+            statements: RefCell::default(),
         }
     }
 
     /// Runs a statement; returns how many rows it changed.
-    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached(sql)?.execute(params)
+    pub(super) fn execute(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+    ) -> rusqlite::Result<usize> {
+        let mut statements = self.statements.borrow_mut();
+        if let Some((_, statement)) = statements.iter_mut().find(|(known, _)| is_same(known, sql)) {
+            return statement.execute(params);
+        }
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let changed = statement.execute(params);
+        statements.push((sql, statement));
+        changed
     }
 
     /// Reads the first row, if there is one.
@@ -71,6 +87,11 @@ impl<'c> Batch<'c> {
         self.versions.remove(&app);
         Ok(())
     }
+}
+
+/// Whether both are the same text in the same place, which is quick to tell.
+fn is_same(one: &str, other: &str) -> bool {
+    std::ptr::eq(one, other)
 }
 
 /// Reads the first row, if there is one.
