@@ -5,8 +5,9 @@ use serde::{Serialize, Serializer};
 
 use crate::generator::{Pace, Volume};
 
-/// Messages per second of the steady scenario.
+/// Messages per second of the steady scenarios: far from what fills two cores, and nearer.
 const STEADY_PER_SECOND: u32 = 500;
+const STEADY_PER_SECOND_BUSY: u32 = 2000;
 /// Healthy endpoints beside the dead one.
 const HEALTHY_ENDPOINTS: u16 = 100;
 /// Messages per second to all of them: 1000 deliveries, well below what fills two cores.
@@ -39,6 +40,9 @@ pub(crate) enum Scenario {
     /// 500 messages a second to one plain endpoint
     #[value(name = "steady-500")]
     Steady500,
+    /// 2000 messages a second to one plain endpoint
+    #[value(name = "steady-2000")]
+    Steady2000,
     /// Ten messages a second to 100 plain endpoints, with and without one whose connect hangs
     DeadEndpoint,
     /// To 750 endpoints of ten applications, with and without 250 that hang, fail or drip
@@ -114,6 +118,7 @@ impl Scenario {
             Self::BurstPlain10 => burst(Plain, 10, size),
             Self::BurstTls10 => burst(Tls, 10, size),
             Self::Steady500 => steady(1, STEADY_PER_SECOND, size),
+            Self::Steady2000 => steady(1, STEADY_PER_SECOND_BUSY, size),
             Self::DeadEndpoint => steady(HEALTHY_ENDPOINTS, HEALTHY_PER_SECOND, size),
             Self::Isolation => Load {
                 applications: APPLICATIONS,
@@ -129,7 +134,11 @@ impl Scenario {
     pub(crate) fn is_burst(self) -> bool {
         !matches!(
             self,
-            Self::Steady500 | Self::DeadEndpoint | Self::Isolation | Self::Backlog
+            Self::Steady500
+                | Self::Steady2000
+                | Self::DeadEndpoint
+                | Self::Isolation
+                | Self::Backlog
         )
     }
 
@@ -245,7 +254,7 @@ mod tests {
             .map(|scenario| scenario.name())
             .collect();
         let expect = "burst-plain-1 burst-tls-1 burst-plain-10 burst-tls-10 steady-500 \
-            dead-endpoint isolation backlog mutual-tls handshakes";
+            steady-2000 dead-endpoint isolation backlog mutual-tls handshakes";
         assert_eq!(names.join(" "), expect);
     }
 }
