@@ -237,20 +237,30 @@ fn decode(text: &str) -> Option<i64> {
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// As many as fit into 32 bits.
+const DIGITS_AT_ONCE: usize = 5;
+const DIGITS_BASE: u64 = 62_u64.pow(5);
+
 fn encode_bytes(bytes: [u8; 20]) -> String {
     let mut limbs = to_limbs(bytes);
     let mut text = [b'0'; TEXT_LENGTH];
-    for slot in text.iter_mut().rev() {
+    // Several digits with each division of the whole: ids are written for every delivery.
+    for digits in text.rchunks_mut(DIGITS_AT_ONCE) {
         let mut rest: u64 = 0;
         for limb in &mut limbs {
             let value = (rest << 32) | u64::from(*limb);
-            *limb = u32::try_from(value / 62).unwrap_or(u32::MAX);
-            rest = value % 62;
+            *limb = u32::try_from(value / DIGITS_BASE).unwrap_or(u32::MAX);
+            rest = value % DIGITS_BASE;
         }
-        let digit = usize::try_from(rest).unwrap_or_default();
-        *slot = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        for slot in digits.iter_mut().rev() {
+            let digit = usize::try_from(rest % 62).unwrap_or_default();
+            *slot = ALPHABET.get(digit).copied().unwrap_or(b'0');
+            rest /= 62;
+        }
     }
-    text.iter().copied().map(char::from).collect()
+    let mut encoded = String::with_capacity(TEXT_LENGTH);
+    encoded.extend(text.iter().copied().map(char::from));
+    encoded
 }
 
 fn to_limbs(bytes: [u8; 20]) -> [u32; 5] {
