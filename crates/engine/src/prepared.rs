@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
 
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::endpoint::Destination;
@@ -37,6 +37,7 @@ pub(crate) struct Prepared {
     pub(crate) destination: Arc<Destination>,
     /// Where to connect.
     pub(crate) target: Arc<Target>,
+    /// Those that are the same every time, and the names of the others.
     headers: HeaderMap,
     svix_headers: SvixHeaders,
     /// Whether another one has taken its place.
@@ -93,6 +94,12 @@ impl Prepared {
         if let Ok(agent) = HeaderValue::from_str(&config.user_agent) {
             headers.insert(USER_AGENT, agent);
         }
+        // Names that get their values later, so that no copy has to grow for them.
+        let svix = (config.svix_headers == SvixHeaders::Send).then_some(SVIX);
+        for name in WEBHOOK.into_iter().chain(svix.into_iter().flatten()) {
+            headers.insert(name, HeaderValue::from_static(""));
+        }
+        headers.insert(HOST, HeaderValue::from_static(""));
         let target = Arc::new(Target::new(&destination.url));
         Self {
             org,
@@ -174,9 +181,13 @@ impl Prepared {
         ];
         let mut headers = self.headers.clone();
         if self.svix_headers == SvixHeaders::Send {
-            headers.extend(SVIX.into_iter().zip(values.clone()));
+            for (name, value) in SVIX.into_iter().zip(values.clone()) {
+                headers.insert(name, value);
+            }
         }
-        headers.extend(WEBHOOK.into_iter().zip(values));
+        for (name, value) in WEBHOOK.into_iter().zip(values) {
+            headers.insert(name, value);
+        }
         Ok(headers)
     }
 }
