@@ -4,7 +4,9 @@ pub mod attempt;
 pub mod breaker;
 pub mod outcome;
 pub mod priority;
+pub mod push_back;
 pub mod retry;
+pub mod throttle;
 
 use crate::id::{EndpointId, MessageId};
 use crate::time::Timestamp;
