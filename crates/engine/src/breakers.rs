@@ -16,11 +16,11 @@ use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::time::Timestamp;
 
 use crate::backlog;
-use crate::deliver;
 use crate::lane::Lane;
 use crate::lanes::{Change, Lanes};
 use crate::prepared::Way;
 use crate::shared::Shared;
+use crate::timers::go_on;
 
 /// How long to leave the store alone when it could not tell what a change was.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -261,17 +261,6 @@ async fn way_now(
     };
     let now = routes.as_ref().and_then(|routes| routes.endpoint(endpoint));
     now.map(|now| now.way().ok_or(Unreadable)).transpose()
-}
-
-/// Lets a lane make whatever attempt its breaker allows: from memory, or else from its backlog.
-fn go_on(shared: &Arc<Shared>, lane: &Arc<Lane>) {
-    if shared.is_stopping() {
-        return;
-    }
-    if lane.begin_another(&*shared.clock) {
-        deliver::spawn_worker(shared, lane);
-    }
-    backlog::pull_if_room(shared, lane);
 }
 
 fn say_paused(lane: &Lane, pause: Pause, until: Timestamp) {

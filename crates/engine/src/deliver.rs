@@ -12,6 +12,7 @@ use tracing::{debug, error, info};
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::breaker::{Turn, Verdict};
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
+use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::retry::Jitter;
 use hookseal_domain::delivery::{Ended, Next};
 use hookseal_domain::endpoint::ParkOn;
@@ -24,10 +25,14 @@ use hookseal_store::work::FinishedAttempt;
 
 use crate::backlog;
 use crate::breakers;
+use crate::find::{Found, find};
 use crate::lane::{Job, Lane, Onward};
+use crate::lanes::Went;
 use crate::persist::until_stored;
 use crate::prepared::{Prepared, Unusable};
+use crate::push_backs;
 use crate::shared::Shared;
+use crate::timers;
 use crate::underway::Underway;
 
 /// Why nothing was sent where the store can't tell where to.
@@ -48,14 +53,6 @@ struct Tried {
     facts: AttemptFacts,
 }
 
-/// What comes of looking a destination up.
-enum Found {
-    Send(Arc<Prepared>),
-    Hold(Arc<Prepared>),
-    Deleted,
-    Unreadable,
-}
-
 /// Starts a worker that the lane has counted already.
 pub(crate) fn spawn_worker(shared: &Arc<Shared>, lane: &Arc<Lane>) {
     tokio::spawn(work(Arc::clone(shared), Arc::clone(lane)));
@@ -64,17 +61,23 @@ pub(crate) fn spawn_worker(shared: &Arc<Shared>, lane: &Arc<Lane>) {
 /// A worker of a lane: tries one delivery after the other until the lane has no more for it.
 async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
     loop {
-        let Ok(permit) = Arc::clone(&shared.in_flight).acquire_owned().await else {
-            return;
+        let Some(permit) = shared.budget.acquire(&lane.share, Priority::Normal).await else {
+            if shared.is_stopping() || !lane.steps_back(&*shared.clock) {
+                return;
+            }
+            continue;
         };
         if shared.is_stopping() {
             return;
         }
+        let (found, rules) = find(&shared, &lane).await;
         // Only now: while the worker waited, the lane may have been paused.
-        let Some((job, turn)) = lane.next_job(&*shared.clock) else {
+        let looked = lane.next_job(&*shared.clock, rules);
+        timers::follow(&shared, &lane, looked.then);
+        let Some((job, turn)) = looked.begun else {
             return;
         };
-        deliver(&shared, &lane, job, turn).await;
+        deliver(&shared, &lane, job, turn, found).await;
         drop(permit);
         let onward = lane.onward(&*shared.clock);
         if onward == Onward::GoOnWithAnother {
@@ -87,11 +90,15 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
     }
 }
 
-async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn) {
+async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, first: Found) {
     let mut underway = Underway::new(shared, lane, turn, job.payload_bytes());
     let mut overtaken = 0;
-    let (verdict, outcome) = loop {
-        let found = find(shared, lane, &job).await;
+    let mut first = Some(first);
+    let (verdict, went) = loop {
+        let found = match first.take() {
+            Some(found) => found,
+            None => find(shared, lane).await.0,
+        };
         // Without a payload there is nothing to hold: it ends.
         if matches!(found, Found::Hold(_)) && job.payload.is_some() {
             hold(shared, lane, &job).await;
@@ -110,11 +117,22 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn) {
         let verdict = verdict(shared, lane, &tried, to.as_deref());
         let nowhere = ParkOn::default();
         let park_on = to.as_ref().map_or(&nowhere, |to| &to.destination.park_on);
+        let (reply, began_at, took) = (tried.reply.clone(), tried.began_at, tried.duration);
         let outcome = finish(shared, lane, &job, tried, park_on).await;
-        break (verdict, Some(outcome));
+        let went = Went {
+            reply,
+            outcome,
+            began_at,
+            took,
+        };
+        break (verdict, Some(went));
     };
-    if let Some(change) = underway.leave(verdict, outcome) {
+    let left = underway.leave(verdict, went);
+    if let Some(change) = left.change {
         breakers::follow(shared, lane, change).await;
+    }
+    if let Some(pushed_back) = left.pushed_back {
+        push_backs::follow(shared, lane, pushed_back).await;
     }
 }
 
@@ -167,28 +185,6 @@ fn verdict(shared: &Shared, lane: &Lane, tried: &Tried, to: Option<&Prepared>) -
         verdict
     } else {
         Verdict::Unclear
-    }
-}
-
-/// Finds out where to send to, as configured now.
-async fn find(shared: &Shared, lane: &Lane, job: &Job) -> Found {
-    match shared.routes.get(&*shared.store, lane.app).await {
-        Ok(routes) => {
-            let endpoint = routes.as_ref().and_then(|r| r.endpoint(job.key.endpoint));
-            match endpoint {
-                None => Found::Deleted,
-                Some(to) if to.destination.disabled => Found::Hold(Arc::clone(to)),
-                Some(to) => Found::Send(Arc::clone(to)),
-            }
-        }
-        Err(error) => {
-            error!(
-                endpoint.id = %lane.endpoint,
-                error = %error,
-                "Could not read how to deliver to endpoint {}", lane.endpoint
-            );
-            Found::Unreadable
-        }
     }
 }
 

@@ -31,7 +31,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             sweep = Some(task::spawn_blocking(move || egress.sweep()));
         }
         shared.routes.relearn(&*shared.store).await;
-        shared.lanes.sweep(shared.clock.now());
+        let census = shared.lanes.sweep(shared.clock.now());
+        shared.metrics.set_lanes_held_back(census);
+        shared.app_pacings.sweep(shared.clock.now());
         shared.breakers.sweep(&shared.lanes);
         shared
             .metrics

@@ -3,22 +3,36 @@
 //! **Invariant:** the places given out never exceed the window, and each is given back exactly
 //! once; no attempt begins that the breaker does not allow.
 
+mod begin;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use hookseal_domain::delivery::breaker::{Breaker, Turn};
+use hookseal_domain::delivery::breaker::Breaker;
 use hookseal_domain::delivery::outcome::Outcome;
+use hookseal_domain::delivery::push_back::PushBack;
+use hookseal_domain::delivery::throttle::Slot;
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
 use hookseal_domain::id::{AppId, EndpointId};
+use hookseal_domain::time::Timestamp;
 use hookseal_store::work::Claimed;
 
+use crate::budget::Share;
 use crate::clock::Clock;
+pub(crate) use crate::lane::begin::{Looked, Then};
+use crate::lanes::Went;
+use crate::pacing::{LaneRules, Pacing};
 
 /// What a delivery in memory costs besides its payload, in bytes: job, keys and allocator.
 pub(crate) const DELIVERY_BYTES: usize = 256;
+
+/// Longest pause that an endpoint asks for in which what waits stays in memory: for less, giving it
+/// back and reading it again costs more.
+const KEPT_FOR: Duration = Duration::from_secs(10);
 
 /// A delivery in memory.
 #[derive(Clone, Debug)]
@@ -43,6 +57,8 @@ pub(crate) struct Lane {
     pub(crate) app: AppId,
     /// Whose deliveries.
     pub(crate) endpoint: EndpointId,
+    /// Its part of the node's permits.
+    pub(crate) share: Arc<Share>,
     pub(super) state: Mutex<LaneState>,
 }
 
@@ -64,6 +80,8 @@ pub(super) struct LaneState {
     pub(super) pulling: bool,
     /// Whether attempts are made.
     pub(super) breaker: Breaker,
+    /// How fast.
+    pub(super) pacing: Pacing,
 }
 
 /// What a worker does after an attempt.
@@ -131,6 +149,7 @@ impl Lane {
         Arc::new(Self {
             app,
             endpoint,
+            share: Share::new(endpoint),
             state: Mutex::new(LaneState {
                 queue: VecDeque::new(),
                 places: 0,
@@ -140,33 +159,53 @@ impl Lane {
                 backlog: false,
                 pulling: false,
                 breaker: Breaker::default(),
+                pacing: Pacing::default(),
             }),
         })
     }
 
-    /// The next delivery for a worker that is running; `None` ends the worker.
-    pub(crate) fn next_job(&self, clock: &dyn Clock) -> Option<(Job, Turn)> {
+    /// The next delivery for a worker that is running. `rules` are those that hold now; without,
+    /// the last that were known do.
+    pub(crate) fn next_job(&self, clock: &dyn Clock, rules: Option<LaneRules>) -> Looked {
         let mut state = self.state.lock();
-        let begun = if state.running <= state.running_max {
-            state.begin(clock)
-        } else {
-            None
-        };
-        if begun.is_none() {
-            state.running -= 1;
+        if let Some(rules) = rules {
+            state.pacing.learn(rules);
         }
-        begun
+        let mut looked = if state.running <= state.running_limit() {
+            state.begin(self, clock)
+        } else {
+            Looked::NOTHING
+        };
+        if looked.begun.is_none() {
+            state.running -= 1;
+        } else if state.pacing.has_rate() {
+            looked.then = state.then(self, clock);
+        }
+        looked
+    }
+
+    /// What a worker does that gets no permit, because others of the lane hold its share. Tells
+    /// whether there are none, so that it has to try again.
+    pub(crate) fn steps_back(&self, clock: &dyn Clock) -> bool {
+        let mut state = self.state.lock();
+        state.running -= 1;
+        let goes_on = state.running == 0 && !state.queue.is_empty() && state.takes_another(clock);
+        state.running += usize::from(goes_on);
+        goes_on
     }
 
     /// What a worker does that has made an attempt: more workers come as the endpoint can take it.
     pub(crate) fn onward(&self, clock: &dyn Clock) -> Onward {
         let mut state = self.state.lock();
         let waiting = state.queue.len();
-        if waiting == 0 || state.running > state.running_max || !state.allows(clock) {
+        let limit = state.running_limit();
+        let waits = state.pacing.waits_for_slot();
+        if waiting == 0 || state.running > limit || waits || !state.allows(clock) {
             state.running -= 1;
             return Onward::Stop;
         }
-        if waiting == 1 || state.running == state.running_max || !state.breaker.is_delivering() {
+        let one_by_one = state.pacing.has_rate() || !state.breaker.is_delivering();
+        if waiting == 1 || state.running == limit || one_by_one {
             return Onward::GoOn;
         }
         state.running += 1;
@@ -195,6 +234,16 @@ impl Lane {
     pub(crate) fn is_untroubled(&self) -> bool {
         let state = self.state.lock();
         state.breaker.is_at_rest() && state.running == 0
+    }
+
+    /// It was brought back for a slot.
+    pub(crate) fn is_back(&self, now: Timestamp) {
+        self.state.lock().pacing.is_back(now);
+    }
+
+    /// The application's line came to it.
+    pub(crate) fn got_token(&self, token: Slot) {
+        self.state.lock().pacing.got_token(token);
     }
 
     /// Lets attempts be made again, whatever failed.
@@ -233,32 +282,58 @@ impl LaneState {
         self.running_max = 1;
     }
 
+    /// Hears what the endpoint said of its pace; tells of a pause that began or became longer.
+    pub(super) fn listen(&mut self, went: &Went, now: Timestamp) -> Option<PushBack> {
+        let before = self.pacing.push_back();
+        let after = PushBack::after(before, &went.reply, went.outcome, went.began_at, now);
+        self.pacing.pushed_back(after);
+        let pushed = after.filter(|after| before.is_none_or(|before| before.until != after.until));
+        let is_new = |pushed: PushBack| before.is_none_or(|before| before.since != pushed.since);
+        if pushed.is_some_and(is_new) {
+            self.running_max = (self.running_max / 2).max(1);
+        }
+        pushed
+    }
+
+    /// Gives up what waits if the pause is long; also says how many bytes are free now.
+    pub(super) fn give_way(
+        &mut self,
+        push_back: &PushBack,
+        now: Timestamp,
+    ) -> (Vec<DeliveryKey>, usize) {
+        if push_back.until.since(now) <= KEPT_FOR {
+            return (Vec::new(), 0);
+        }
+        self.empty_queue()
+    }
+
     /// Whether an attempt may begin. The clock is read only where it matters.
     pub(super) fn allows(&self, clock: &dyn Clock) -> bool {
-        self.breaker.is_delivering() || self.breaker.allows(clock.now())
+        let push_back = self.pacing.push_back();
+        if push_back.is_none() && self.breaker.is_delivering() {
+            return true;
+        }
+        let now = clock.now();
+        push_back.is_none_or(|push_back| !push_back.holds(now)) && self.breaker.allows(now)
+    }
+
+    /// Most attempts under way now.
+    pub(super) fn running_limit(&self) -> usize {
+        let configured = self.pacing.in_flight_max();
+        configured.map_or(self.running_max, |max| max.min(self.running_max))
     }
 
     /// Whether one more worker would find that it may begin.
     pub(super) fn takes_another(&self, clock: &dyn Clock) -> bool {
-        self.running < self.running_max && self.allows(clock)
-    }
-
-    fn begin(&mut self, clock: &dyn Clock) -> Option<(Job, Turn)> {
-        if self.queue.is_empty() {
-            return None;
-        }
-        let turn = self.breaker.open_turn().or_else(|| {
-            let (breaker, turn) = self.breaker.begin(clock.now());
-            self.breaker = breaker;
-            turn
-        })?;
-        Some((self.queue.pop_front()?, turn))
+        let waits = self.pacing.waits_for_slot();
+        self.running < self.running_limit() && !waits && self.allows(clock)
     }
 
     /// Gives up what no worker has begun, and its places; also says how many bytes are free now.
     pub(super) fn empty_queue(&mut self) -> (Vec<DeliveryKey>, usize) {
         let bytes = self.queue.iter().map(Job::cost).sum();
         let keys: Vec<_> = self.queue.drain(..).map(|job| job.key).collect();
+        self.pacing.is_empty_now();
         self.places -= keys.len();
         self.bytes -= bytes;
         // Whoever comes now queues behind what is handed back.

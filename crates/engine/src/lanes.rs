@@ -3,6 +3,8 @@
 //! **Invariant:** a lane gets no more than half of what is free, so that no backlog of one endpoint
 //! takes the memory of the others.
 
+mod leaving;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use hookseal_domain::delivery::DeliveryKey;
-use hookseal_domain::delivery::breaker::{BreakerRule, BreakerState, Pause, Turn, Verdict};
-use hookseal_domain::delivery::outcome::Outcome;
+use hookseal_domain::delivery::breaker::{BreakerRule, BreakerState};
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::time::Timestamp;
 
@@ -19,7 +20,8 @@ use crate::backlog;
 use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::deliver;
-use crate::lane::{DELIVERY_BYTES, Job, Lane};
+use crate::lane::{DELIVERY_BYTES, Job, Lane, LaneState};
+pub(crate) use crate::lanes::leaving::{Change, Leaving, Left, PushedBack, Went};
 use crate::shared::Shared;
 
 /// Attempts that an endpoint gets at once before it has answered any: it earns more with each
@@ -40,35 +42,13 @@ pub(crate) struct Lanes {
     breaker_rule: BreakerRule,
 }
 
-/// How a delivery left its lane.
-pub(crate) struct Leaving {
-    /// The payload's bytes.
-    pub(crate) job_bytes: usize,
-    /// The turn it had.
-    pub(crate) turn: Turn,
-    /// What it says of its endpoint.
-    pub(crate) verdict: Verdict,
-    /// What the attempt meant; `None` if there was none.
-    pub(crate) outcome: Option<Outcome>,
-    /// When.
-    pub(crate) at: Timestamp,
-}
-
-/// What a delivery that left its lane changed there.
-pub(crate) enum Change {
-    /// No attempt begins for a while.
-    Paused {
-        /// Why.
-        pause: Pause,
-        /// When a single one tries again.
-        until: Timestamp,
-        /// Whether attempts were made until now.
-        anew: bool,
-        /// What waited in memory, to be handed back: a paused lane takes no memory from others.
-        waiting: Vec<DeliveryKey>,
-    },
-    /// Attempts are made again.
-    Resumed,
+/// How many lanes are held back, and by what.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Census {
+    /// Lanes that wait for a slot.
+    pub(crate) paced: i64,
+    /// Lanes whose endpoints pushed back.
+    pub(crate) pushed_back: i64,
 }
 
 /// A place in a lane's window, given back when it is dropped.
@@ -189,21 +169,24 @@ impl Lanes {
 
     /// Takes note of a delivery that was tried or left untried: gives its place back, and learns
     /// from what came of it.
-    pub(crate) fn leave(&self, lane: &Lane, leaving: &Leaving) -> Option<Change> {
+    pub(crate) fn leave(&self, lane: &Lane, leaving: &Leaving) -> Left {
         let mut freed = leaving.job_bytes + DELIVERY_BYTES;
-        let change = {
+        let left = {
             let mut state = lane.state.lock();
             state.places -= 1;
             state.bytes -= freed;
-            if let Some(outcome) = leaving.outcome {
-                state.learn(outcome, self.running_max);
+            let mut pushed_back = None;
+            if let Some(went) = &leaving.went {
+                lane.share.learn(went.took);
+                state.learn(went.outcome, self.running_max);
+                pushed_back = state.listen(went, leaving.at);
             }
             let before = state.breaker.state();
             let was_delivering = state.breaker.is_delivering();
             let (rule, at) = (self.breaker_rule, leaving.at);
             let (turn, verdict) = (leaving.turn, leaving.verdict);
             state.breaker = state.breaker.ended(turn, verdict, rule, at);
-            match state.breaker.state() {
+            let change = match state.breaker.state() {
                 after if after == before => None,
                 BreakerState::Paused { pause, until } => {
                     let (waiting, bytes) = state.empty_queue();
@@ -218,10 +201,19 @@ impl Lanes {
                 }
                 BreakerState::Delivering { .. } if !was_delivering => Some(Change::Resumed),
                 BreakerState::Delivering { .. } | BreakerState::Probing { .. } => None,
+            };
+            let pushed_back = pushed_back.map(|push_back| {
+                let (waiting, bytes) = state.give_way(&push_back, leaving.at);
+                freed += bytes;
+                PushedBack { push_back, waiting }
+            });
+            Left {
+                change,
+                pushed_back,
             }
         };
         self.bytes.fetch_sub(freed, Ordering::Relaxed);
-        change
+        left
     }
 
     /// The lane of an endpoint, if it has one.
@@ -230,18 +222,22 @@ impl Lanes {
     }
 
     /// Forgets lanes in which nothing is going on.
-    pub(crate) fn sweep(&self, now: Timestamp) {
+    pub(crate) fn sweep(&self, now: Timestamp) -> Census {
+        let mut census = Census::default();
         let mut troubled_idle = 0;
         let mut lanes = self.by_endpoint.lock();
         lanes.retain(|_, lane| {
             let state = lane.state.lock();
+            census.count(&state, now);
             if Arc::strong_count(lane) > 1 || !state.is_idle() {
                 return true;
             }
-            let troubled = !state.breaker.is_forgettable(self.breaker_rule, now);
+            let troubled = !state.breaker.is_forgettable(self.breaker_rule, now)
+                || !state.pacing.is_forgettable(now);
             troubled_idle += usize::from(troubled);
             troubled && troubled_idle <= TROUBLED_IDLE_MAX
         });
+        census
     }
 
     /// Everything that no worker has begun, to be handed back.
@@ -307,6 +303,16 @@ impl Lanes {
     }
 }
 
+// === impl Census ===
+
+impl Census {
+    fn count(&mut self, state: &LaneState, now: Timestamp) {
+        let push_back = state.pacing.push_back();
+        self.paced += i64::from(state.pacing.waits_for_slot());
+        self.pushed_back += i64::from(push_back.is_some_and(|pushed| pushed.holds(now)));
+    }
+}
+
 // === impl Place ===
 
 impl Place {
@@ -347,11 +353,11 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use std::time::Duration;
 
-    use bytes::Bytes;
-
-    use hookseal_domain::delivery::breaker::EndpointFailure;
+    use hookseal_domain::delivery::breaker::{EndpointFailure, Turn, Verdict};
+    use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
     use hookseal_domain::delivery::retry::RetrySchedule;
     use hookseal_domain::id::MessageId;
     use hookseal_domain::transport::failure::TlsFailure;
@@ -514,10 +520,15 @@ mod tests {
             job_bytes: 0,
             turn,
             verdict,
-            outcome: Some(Outcome::NotTrusted),
+            went: Some(Went {
+                reply: Reply::Failure(FailureKind::NotTrusted),
+                outcome: Outcome::NotTrusted,
+                began_at: NOW,
+                took: Duration::ZERO,
+            }),
             at: NOW,
         };
-        lanes.leave(lane, &leaving)
+        lanes.leave(lane, &leaving).change
     }
 
     #[test]
@@ -538,7 +549,7 @@ mod tests {
         }
         let mut turns = Vec::new();
         for _ in 0..3 {
-            turns.push(lane.next_job(&Still).unwrap().1);
+            turns.push(lane.next_job(&Still, None).begun.unwrap().1);
         }
         let failed = Verdict::Failed(EndpointFailure::Tls(TlsFailure::PeerExpired));
         let mut last = None;

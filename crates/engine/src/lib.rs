@@ -7,23 +7,28 @@
 mod admission;
 mod backlog;
 mod breakers;
+mod budget;
 pub mod clock;
 pub mod config;
 mod deliver;
 mod fanout;
+mod find;
 mod handshakes;
 mod housekeeping;
 mod lane;
 mod lanes;
 pub mod metrics;
+mod pacing;
 mod persist;
 mod prepared;
 mod probe;
 pub mod publish;
+mod push_backs;
 mod routes;
 mod schedule;
 mod shared;
 mod shutdown;
+mod timers;
 mod to_its_end;
 mod transports;
 mod underway;
@@ -50,6 +55,7 @@ use hookseal_store::reference::AppRef;
 
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
+pub use crate::pacing::PaceStatus;
 pub use crate::probe::ProbeError;
 use crate::publish::{Publish, PublishError, Published};
 use crate::shared::Shared;
@@ -95,6 +101,7 @@ impl Engine {
         let ids = IdGenerator::new(EMBEDDED_CELL, session.node, session.highest_id);
         let shared = Arc::new(Shared::new(parts, ids, registry));
         shared.spawn(schedule::run(Arc::clone(&shared)));
+        shared.spawn(timers::run(Arc::clone(&shared)));
         shared.spawn(backlog::run(Arc::clone(&shared)));
         shared.spawn(housekeeping::run(Arc::clone(&shared)));
         shared.spawn(housekeeping::follow_changes(Arc::clone(&shared)));
@@ -150,6 +157,13 @@ impl Engine {
     pub fn breaker(&self, endpoint: EndpointId) -> Option<BreakerState> {
         let lane = self.shared.lanes.get(endpoint)?;
         Some(lane.breaker().state())
+    }
+
+    /// How fast an endpoint's deliveries go; `None` if none is in memory, so that nothing holds the
+    /// next one back.
+    pub fn pace(&self, endpoint: EndpointId) -> Option<PaceStatus> {
+        let lane = self.shared.lanes.get(endpoint)?;
+        Some(PaceStatus::of(&lane, self.now()))
     }
 
     /// Ends an endpoint's pause at once, and forgets what failed: to be called when a person says

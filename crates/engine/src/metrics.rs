@@ -20,12 +20,16 @@ use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_domain::transport::policy::KeyExchangeGroup;
 
+use crate::lanes::Census;
+
 /// The engine's counters. Labels are of closed lists, never ids or whatever a peer chose: their
 /// number is fixed.
 pub struct EngineMetrics {
     pub(crate) messages_published: Counter,
     pub(crate) lanes: Gauge,
     pub(crate) window_bytes: Gauge,
+    lanes_paced: Gauge,
+    lanes_pushed_back: Gauge,
     lanes_paused: Family<ReasonLabel, Gauge>,
     attempts: Family<OutcomeLabel, Counter>,
     ended: Family<EndedLabel, Counter>,
@@ -79,6 +83,8 @@ impl EngineMetrics {
             messages_published: Counter::default(),
             lanes: Gauge::default(),
             window_bytes: Gauge::default(),
+            lanes_paced: Gauge::default(),
+            lanes_pushed_back: Gauge::default(),
             lanes_paused: Family::default(),
             attempts: Family::default(),
             ended: Family::default(),
@@ -90,6 +96,7 @@ impl EngineMetrics {
             tls_failures: Family::default(),
         };
         metrics.register_tls(registry);
+        metrics.register_held_back(registry);
         registry.register(
             "hookseal_messages_published",
             "Messages accepted durably",
@@ -126,6 +133,19 @@ impl EngineMetrics {
             metrics.lanes_paused.clone(),
         );
         metrics
+    }
+
+    fn register_held_back(&self, registry: &mut Registry) {
+        registry.register(
+            "hookseal_lanes_paced",
+            "Endpoints whose deliveries wait for the next slot of their rate or their application's",
+            self.lanes_paced.clone(),
+        );
+        registry.register(
+            "hookseal_lanes_pushed_back",
+            "Endpoints that no attempt is made to for now, since they answered 429 or 503",
+            self.lanes_pushed_back.clone(),
+        );
     }
 
     fn register_tls(&self, registry: &mut Registry) {
@@ -174,6 +194,11 @@ impl EngineMetrics {
                 fault: fault_label(failure.fault()),
             })
             .inc();
+    }
+
+    pub(crate) fn set_lanes_held_back(&self, census: Census) {
+        self.lanes_paced.set(census.paced);
+        self.lanes_pushed_back.set(census.pushed_back);
     }
 
     pub(crate) fn set_lanes_paused(&self, by_reason: &[(PauseReason, i64)]) {

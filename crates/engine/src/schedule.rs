@@ -12,6 +12,7 @@ use hookseal_store::work::PullLimit;
 
 use crate::backlog::give_back;
 use crate::breakers;
+use crate::clock::Clock;
 use crate::lane::Job;
 use crate::shared::Shared;
 
@@ -42,6 +43,15 @@ impl Wake {
         }
     }
 
+    /// Waits until then, or until something is due sooner.
+    pub(crate) async fn sleep_until(&self, clock: &dyn Clock, at: Timestamp) {
+        let at = self.plan(at);
+        tokio::select! {
+            () = clock.sleep_until(at) => {}
+            () = self.sooner.notified() => {}
+        }
+    }
+
     fn plan(&self, at: Timestamp) -> Timestamp {
         let mut next = self.next.lock();
         let at = next.map_or(at, |planned| planned.min(at));
@@ -49,7 +59,8 @@ impl Wake {
         at
     }
 
-    fn begin_look(&self) {
+    /// Whatever becomes due from now on is news.
+    pub(crate) fn begin_look(&self) {
         *self.next.lock() = None;
     }
 }
@@ -63,13 +74,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let next_probe = shared.breakers.next_probe_at();
         let latest = shared.clock.now().plus(SLEEP_MAX);
         let next = [next_due, next_probe].into_iter().flatten().min();
-        let at = shared
-            .wake
-            .plan(next.map_or(latest, |next| next.min(latest)));
-        tokio::select! {
-            () = shared.clock.sleep_until(at) => {}
-            () = shared.wake.sooner.notified() => {}
-        }
+        let next = next.map_or(latest, |next| next.min(latest));
+        shared.wake.sleep_until(&*shared.clock, next).await;
     }
 }
 

@@ -9,13 +9,16 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::error;
 
-use hookseal_domain::id::{IdGenerator, RawId};
+use hookseal_domain::delivery::throttle::Pace;
+use hookseal_domain::endpoint::Destination;
+use hookseal_domain::id::{AppId, IdGenerator, RawId};
 use hookseal_egress::Egress;
 use hookseal_store::Store;
 
 use crate::EngineParts;
 use crate::admission::Door;
 use crate::breakers::Breakers;
+use crate::budget::Budget;
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
 use crate::handshakes::Handshakes;
@@ -23,9 +26,11 @@ use crate::lanes::Lanes;
 use crate::metrics::EngineMetrics;
 use crate::metrics::expiry::ExpiryCollector;
 use crate::metrics::pin_warnings::PinWarningCollector;
+use crate::pacing::{AppPacings, LaneRules};
 use crate::probe::PROBES_MAX;
 use crate::routes::Routes;
 use crate::schedule::Wake;
+use crate::timers::Timers;
 
 /// The engine's parts, each for one purpose.
 pub(crate) struct Shared {
@@ -50,7 +55,11 @@ pub(crate) struct Shared {
     /// What TLS handshakes showed.
     pub(crate) handshakes: Arc<Handshakes>,
     /// A permit for each attempt under way.
-    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) budget: Arc<Budget>,
+    /// The rates of applications.
+    pub(crate) app_pacings: AppPacings,
+    /// Which lanes are brought back, and when.
+    pub(crate) timers: Timers,
     /// A permit for each handshake that is made to look.
     pub(crate) probes: Semaphore,
     /// When the schedule looks again.
@@ -90,7 +99,9 @@ impl Shared {
             handshakes,
             lanes: Lanes::new(&config),
             breakers: Breakers::default(),
-            in_flight: Arc::new(Semaphore::new(config.in_flight_max)),
+            budget: Budget::new(config.in_flight_max),
+            app_pacings: AppPacings::default(),
+            timers: Timers::default(),
             probes: Semaphore::new(PROBES_MAX),
             wake: Wake::default(),
             backlog_hint: Notify::new(),
@@ -107,6 +118,23 @@ impl Shared {
     pub(crate) fn next_id<Id: From<RawId>>(&self) -> Id {
         let now = self.clock.now();
         self.ids.lock().next_id(now).into()
+    }
+
+    /// How fast a lane may go, as configured.
+    pub(crate) fn lane_rules(
+        &self,
+        app: AppId,
+        app_rate: Option<u16>,
+        destination: &Destination,
+    ) -> LaneRules {
+        LaneRules {
+            pace: Pace::per_second(destination.throttle_rate),
+            app: Pace::per_second(app_rate).map(|pace| (pace, self.app_pacings.of(app))),
+            in_flight_max: destination
+                .discipline
+                .max_in_flight
+                .map(|max| usize::from(max.get())),
+        }
     }
 
     /// Runs a loop until the engine stops.

@@ -24,24 +24,19 @@ pub struct ShutdownReport {
 pub(crate) async fn shutdown(shared: &Arc<Shared>, bound: Duration) -> ShutdownReport {
     let deadline = Instant::now() + bound;
     shared.stop();
+    // No worker that waits for a permit may begin now.
+    shared.budget.close();
     let queued = shared.lanes.drain();
     let handed_back = queued.len();
     let returned = shared.store.return_to_backlog(queued);
     if !matches!(timeout_at(deadline, returned).await, Ok(Ok(()))) {
         error!("Could not hand deliveries back; they come back with the next start");
     }
-    let all = u32::try_from(shared.config.in_flight_max).unwrap_or(u32::MAX);
-    let idle = timeout_at(deadline, shared.in_flight.acquire_many(all)).await;
-    let cut_off = match &idle {
-        Ok(_) => 0,
-        Err(_) => shared
-            .config
-            .in_flight_max
-            .saturating_sub(shared.in_flight.available_permits()),
+    let idle = timeout_at(deadline, shared.budget.idle()).await;
+    let cut_off = match idle {
+        Ok(()) => 0,
+        Err(_) => shared.budget.held(),
     };
-    // Closed before the permits are free again: no worker that waits for one may begin now.
-    shared.in_flight.close();
-    drop(idle);
     shared.egress.shutdown();
     let written = timeout_at(
         deadline.max(Instant::now() + FLUSH_MIN),

@@ -9,11 +9,10 @@ use std::thread;
 use tracing::error;
 
 use hookseal_domain::delivery::breaker::{Turn, Verdict};
-use hookseal_domain::delivery::outcome::Outcome;
 
 use crate::breakers;
 use crate::lane::Lane;
-use crate::lanes::{Change, Leaving};
+use crate::lanes::{Leaving, Left, Went};
 use crate::shared::Shared;
 
 /// What an attempt holds of its lane: given back even if it panics.
@@ -44,13 +43,13 @@ impl<'w> Underway<'w> {
     }
 
     /// Gives it back; tells what that changed.
-    pub(crate) fn leave(&mut self, verdict: Verdict, outcome: Option<Outcome>) -> Option<Change> {
+    pub(crate) fn leave(&mut self, verdict: Verdict, went: Option<Went>) -> Left {
         self.left = true;
         let leaving = Leaving {
             job_bytes: self.job_bytes,
             turn: self.turn,
             verdict,
-            outcome,
+            went,
             at: self.shared.clock.now(),
         };
         self.shared.lanes.leave(self.lane, &leaving)
@@ -65,7 +64,7 @@ impl Drop for Underway<'_> {
         }
         self.lane.lost_worker();
         error!(endpoint.id = %self.lane.endpoint, "An attempt ended by a panic");
-        if let Some(change) = self.leave(Verdict::Unclear, None) {
+        if let Some(change) = self.leave(Verdict::Unclear, None).change {
             let (shared, lane) = (Arc::clone(self.shared), Arc::clone(self.lane));
             tokio::spawn(async move { breakers::follow(&shared, &lane, change).await });
         }

@@ -4,6 +4,7 @@
 
 mod breaker;
 mod clock;
+mod pace;
 mod story;
 mod survival;
 mod transport;

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
 use hookseal_domain::application::{Application, ApplicationSpec, Metadata};
+use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
@@ -21,6 +22,7 @@ use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
 use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::{KeyKind, SigningKey};
 use hookseal_domain::subscription::Subscription;
+use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::{EndpointTransport, TlsVersion, TransportPolicy};
 use hookseal_egress::{Egress, EgressConfig, PublicRoots, Resolver};
@@ -202,12 +204,21 @@ impl World {
     }
 
     pub(crate) async fn try_publish(&self, body: &str) -> Result<Published, PublishError> {
+        self.try_publish_to(body, None).await
+    }
+
+    /// Publishes to the endpoints that want this channel.
+    pub(crate) async fn try_publish_to(
+        &self,
+        body: &str,
+        channel: Option<Channel>,
+    ) -> Result<Published, PublishError> {
         let publish = Publish {
             org: self.org,
             app: AppRef::Id(self.app),
             event_type: EventTypeName::parse("invoice.paid").unwrap(),
             event_id: None,
-            channels: Vec::new(),
+            channels: channel.into_iter().collect(),
             tags: Vec::new(),
             payload: Bytes::copy_from_slice(body.as_bytes()),
             payload_retention: Duration::from_secs(90 * 86_400),
@@ -275,6 +286,40 @@ impl World {
             value.parse().ok()
         });
         values.next()
+    }
+
+    /// When the attempts of an endpoint began, in order.
+    pub(crate) async fn began_at(&self, endpoint: EndpointId) -> Vec<Timestamp> {
+        let (scope, filter) = (AttemptScope::Endpoint(endpoint), AttemptFilter::default());
+        let (mut began, mut from) = (Vec::new(), PageStart::Beginning);
+        loop {
+            let page = PageRequest {
+                limit: 250,
+                from,
+                order: Order::Ascending,
+            };
+            let page = self.store.attempts(self.app, scope, filter.clone(), page);
+            let page = page.await.unwrap();
+            began.extend(page.rows.iter().map(|attempt| attempt.id.created_at()));
+            match page.rows.last() {
+                Some(last) if page.rows.len() == 250 => from = PageStart::After(last.id),
+                _ => return began,
+            }
+        }
+    }
+
+    /// Limits the rate of the application, and tells the engine.
+    pub(crate) async fn set_app_rate(&self, rate: Option<u16>) {
+        let found = self
+            .store
+            .application(self.org, &AppRef::Id(self.app))
+            .await;
+        let mut spec = found.unwrap().unwrap().spec;
+        spec.throttle_rate = rate;
+        let now = self.engine.now();
+        let updated = self.store.update_application(self.app, spec, now);
+        updated.await.unwrap();
+        self.engine.application_changed(self.app);
     }
 
     async fn attempts_now(&self, message: MessageId) -> Vec<Attempt> {

@@ -5,6 +5,7 @@ pub(crate) mod breaker;
 mod discipline;
 mod headers;
 mod mtls;
+mod pace;
 pub(crate) mod pins;
 mod private;
 mod rules;
@@ -50,6 +51,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get, put, patch, delete))
         .merge(headers::routes())
         .merge(breaker::routes())
+        .merge(pace::routes())
         .merge(secret::routes())
         .merge(mtls::routes())
         .merge(server_ca::routes())

@@ -1,0 +1,124 @@
+//! Brings lanes back when their time has come: for a slot, or when a pause is over.
+//!
+//! **Invariant:** one entry for each lane and application that waits; nobody is woken before
+//! their time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use hookseal_domain::id::{AppId, EndpointId};
+use hookseal_domain::time::Timestamp;
+
+use crate::backlog;
+use crate::deliver;
+use crate::lane::{Lane, Then};
+use crate::schedule::Wake;
+use crate::shared::Shared;
+
+/// How long to sleep where nobody waits.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// Who is brought back, and when.
+#[derive(Default)]
+pub(crate) struct Timers {
+    due: Mutex<BTreeSet<(Timestamp, Due)>>,
+    wake: Wake,
+}
+
+/// Who is brought back.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Due {
+    /// A lane.
+    Lane(EndpointId),
+    /// The first in an application's line.
+    App(AppId),
+}
+
+// === impl Timers ===
+
+impl Timers {
+    /// Brings somebody back then.
+    pub(crate) fn at(&self, at: Timestamp, due: Due) {
+        self.due.lock().insert((at, due));
+        self.wake.at(at);
+    }
+
+    fn next_at(&self) -> Option<Timestamp> {
+        self.due.lock().first().map(|(at, _)| *at)
+    }
+
+    fn take_one(&self, now: Timestamp) -> Option<Due> {
+        let mut all = self.due.lock();
+        let (at, due) = all.first().copied()?;
+        if now < at {
+            return None;
+        }
+        all.pop_first();
+        Some(due)
+    }
+}
+
+/// Brings back whoever's time has come, for ever.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let timers = &shared.timers;
+    loop {
+        timers.wake.begin_look();
+        let now = shared.clock.now();
+        while let Some(due) = timers.take_one(now) {
+            match due {
+                Due::Lane(endpoint) => bring_back(&shared, endpoint, now),
+                Due::App(app) => grant(&shared, app, now),
+            }
+        }
+        let latest = shared.clock.now().plus(SLEEP_MAX);
+        let next = timers.next_at().map_or(latest, |next| next.min(latest));
+        timers.wake.sleep_until(&*shared.clock, next).await;
+    }
+}
+
+/// Lets a lane make whatever attempts it may: from memory, or else from its backlog.
+pub(crate) fn go_on(shared: &Arc<Shared>, lane: &Arc<Lane>) {
+    if shared.is_stopping() {
+        return;
+    }
+    if lane.begin_another(&*shared.clock) {
+        deliver::spawn_worker(shared, lane);
+    }
+    backlog::pull_if_room(shared, lane);
+}
+
+/// Does what follows for a lane in which a worker looked for something to do.
+pub(crate) fn follow(shared: &Arc<Shared>, lane: &Arc<Lane>, then: Then) {
+    match then {
+        Then::Nothing => {}
+        Then::Another => deliver::spawn_worker(shared, lane),
+        Then::Back(at) => shared.timers.at(at, Due::Lane(lane.endpoint)),
+        Then::Line(app, at) => shared.timers.at(at, Due::App(app)),
+    }
+}
+
+fn bring_back(shared: &Arc<Shared>, endpoint: EndpointId, now: Timestamp) {
+    if let Some(lane) = shared.lanes.get(endpoint) {
+        lane.is_back(now);
+        go_on(shared, &lane);
+    }
+}
+
+fn grant(shared: &Arc<Shared>, app: AppId, now: Timestamp) {
+    let Some(pacing) = shared.app_pacings.get(app) else {
+        return;
+    };
+    let granted = pacing.grant(now);
+    for (endpoint, slot) in granted.grants {
+        if let Some(lane) = shared.lanes.get(endpoint) {
+            lane.got_token(slot);
+            go_on(shared, &lane);
+        }
+    }
+    if let Some(at) = granted.next_at {
+        shared.timers.at(at, Due::App(app));
+    }
+}
