@@ -49,12 +49,18 @@ impl Target {
         Ok(HeaderValue::try_from(self.address.to_string())?)
     }
 
-    /// Opens a connection.
-    pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
+    /// Opens a plain connection.
+    pub(crate) async fn connect_plain(&self) -> anyhow::Result<TcpStream> {
         let tcp = TcpStream::connect(self.address)
             .await
             .with_context(|| format!("cannot connect to {}", self.address))?;
         tcp.set_nodelay(true)?;
+        Ok(tcp)
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
+        let tcp = self.connect_plain().await?;
         let Some(tls) = &self.tls else {
             return Connection::over(TokioIo::new(tcp)).await;
         };

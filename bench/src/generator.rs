@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::connection::{Connection, Target};
 use crate::delivery::{Endpoints, Envelope};
+use crate::lean::LeanConnection;
 use crate::payload::Stamp;
 use crate::quantile::Sorted;
 
@@ -60,6 +61,31 @@ pub(crate) struct Volume {
     pub(crate) messages: u32,
     /// Kept connections.
     pub(crate) connections: u16,
+    /// What speaks on them.
+    pub(crate) client: Client,
+}
+
+/// What speaks HTTP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Client {
+    /// hyper, as others use it.
+    Hyper,
+    /// Next to nothing, which publishes only; see [`crate::lean`]. It keeps its schedule by the
+    /// runtime's timers, which are exact to a millisecond and need no thread.
+    Lean,
+}
+
+/// A connection, and what speaks on it.
+enum Line {
+    Hyper(Connection),
+    Lean(LeanConnection),
+}
+
+/// What became of one request.
+enum Verdict {
+    Accepted,
+    Shed,
+    Refused,
 }
 
 /// What became of it.
@@ -67,10 +93,14 @@ pub(crate) struct Volume {
 pub(crate) struct Sent {
     /// Requests answered as they should be.
     pub(crate) accepted: u32,
+    /// Requests answered 503 with `Retry-After`.
+    pub(crate) shed: u32,
     /// Requests answered with another status.
     pub(crate) refused: u32,
-    /// From due to answered.
+    /// From due to answered, of those that were answered as they should be.
     pub(crate) latencies: Sorted,
+    /// From due to answered, of those that were shed.
+    pub(crate) shed_latencies: Sorted,
     /// When the first request was due.
     pub(crate) started_unix_ns: u64,
     /// When the last answer was complete.
@@ -86,8 +116,17 @@ struct Due {
 
 /// Where the workers get their requests.
 enum Source {
-    Counter { next: AtomicU32, units: u32 },
+    Counter {
+        next: AtomicU32,
+        units: u32,
+    },
     Schedule(Mutex<mpsc::Receiver<Due>>),
+    Clocked {
+        next: AtomicU32,
+        units: u32,
+        per_second: u64,
+        started_unix_ns: u64,
+    },
 }
 
 /// What one worker did.
@@ -95,6 +134,7 @@ enum Source {
 struct Share {
     refused: u32,
     latencies_ns: Vec<u64>,
+    shed_latencies_ns: Vec<u64>,
 }
 
 /// Sends everything and waits for all answers.
@@ -106,7 +146,7 @@ pub(crate) async fn send(
 ) -> anyhow::Result<Sent> {
     let mut connections = Vec::new();
     for _ in 0..volume.connections {
-        connections.push(target.connect().await?);
+        connections.push(call.line(target, volume.client).await?);
     }
     let units = volume.messages * call.requests_per_message()?;
     let started_unix_ns = match pace {
@@ -120,7 +160,17 @@ pub(crate) async fn send(
         },
         Pace::Steady { per_second } => {
             let per_second = u64::from(per_second * call.requests_per_message()?);
-            Source::Schedule(Mutex::new(schedule(started_unix_ns, per_second, units)))
+            if volume.client == Client::Lean {
+                let next = AtomicU32::new(0);
+                Source::Clocked {
+                    next,
+                    units,
+                    per_second,
+                    started_unix_ns,
+                }
+            } else {
+                Source::Schedule(Mutex::new(schedule(started_unix_ns, per_second, units)))
+            }
         }
     };
 
@@ -134,11 +184,14 @@ pub(crate) async fn send(
         let share = share??;
         all.refused += share.refused;
         all.latencies_ns.extend(share.latencies_ns);
+        all.shed_latencies_ns.extend(share.shed_latencies_ns);
     }
     Ok(Sent {
-        accepted: units - all.refused,
+        accepted: u32::try_from(all.latencies_ns.len())?,
+        shed: u32::try_from(all.shed_latencies_ns.len())?,
         refused: all.refused,
         latencies: Sorted::new(all.latencies_ns),
+        shed_latencies: Sorted::new(all.shed_latencies_ns),
         started_unix_ns,
         ended_unix_ns: clock::unix_ns(),
     })
@@ -193,10 +246,60 @@ impl Call {
         }
     }
 
+    async fn line(&self, target: &Target, client: Client) -> anyhow::Result<Line> {
+        match (client, self) {
+            (
+                Client::Lean,
+                Self::Publish {
+                    paths,
+                    host,
+                    authorization,
+                },
+            ) => {
+                let [path] = paths.as_slice() else {
+                    anyhow::bail!("the lean client publishes to one application");
+                };
+                let stream = target.connect_plain().await?;
+                let lean = LeanConnection::new(stream, path, host, authorization.as_ref());
+                Ok(Line::Lean(lean))
+            }
+            (Client::Lean, Self::Deliver(_)) => anyhow::bail!("the lean client only publishes"),
+            (Client::Hyper, _) => Ok(Line::Hyper(target.connect().await?)),
+        }
+    }
+
     fn is_accepted(&self, status: StatusCode) -> bool {
         match self {
             Self::Publish { .. } => status == StatusCode::ACCEPTED,
             Self::Deliver(_) => status.is_success(),
+        }
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    async fn exchange(&mut self, call: &Call, due: Due) -> anyhow::Result<Verdict> {
+        match self {
+            Self::Hyper(connection) => {
+                let answer = connection.exchange(call.request(due)?).await?;
+                Ok(match call.is_accepted(answer.status) {
+                    true => Verdict::Accepted,
+                    false => Verdict::Refused,
+                })
+            }
+            Self::Lean(connection) => {
+                let stamp = Stamp {
+                    number: due.unit,
+                    due_unix_ns: due.unix_ns,
+                };
+                let answer = connection.publish(&stamp.message()).await?;
+                Ok(match answer.status {
+                    202 => Verdict::Accepted,
+                    503 if answer.has_retry_after => Verdict::Shed,
+                    _ => Verdict::Refused,
+                })
+            }
         }
     }
 }
@@ -214,30 +317,44 @@ impl Source {
                 })
             }
             Self::Schedule(queue) => queue.lock().await.recv().await,
+            Self::Clocked {
+                next,
+                units,
+                per_second,
+                started_unix_ns,
+            } => {
+                let unit = next.fetch_add(1, Ordering::Relaxed);
+                if unit >= *units {
+                    return None;
+                }
+                let unix_ns = due_unix_ns(*started_unix_ns, *per_second, unit);
+                let wait_ns = unix_ns.saturating_sub(clock::unix_ns());
+                if wait_ns > 0 {
+                    tokio::time::sleep(Duration::from_nanos(wait_ns)).await;
+                }
+                Some(Due { unit, unix_ns })
+            }
         }
     }
 }
 
-async fn work(
-    mut connection: Connection,
-    call: Arc<Call>,
-    source: Arc<Source>,
-) -> anyhow::Result<Share> {
+async fn work(mut line: Line, call: Arc<Call>, source: Arc<Source>) -> anyhow::Result<Share> {
     let mut share = Share::default();
     while let Some(due) = source.next().await {
-        let request = call.request(due)?;
-        let answer = connection
-            .exchange(request)
-            .await
-            .context("a request of the load failed")?;
-        if !call.is_accepted(answer.status) {
-            share.refused += 1;
+        let verdict = line.exchange(&call, due).await;
+        let verdict = verdict.context("a request of the load failed")?;
+        let latency_ns = clock::unix_ns().saturating_sub(due.unix_ns);
+        match verdict {
+            Verdict::Accepted => share.latencies_ns.push(latency_ns),
+            Verdict::Shed => share.shed_latencies_ns.push(latency_ns),
+            Verdict::Refused => share.refused += 1,
         }
-        share
-            .latencies_ns
-            .push(clock::unix_ns().saturating_sub(due.unix_ns));
     }
     Ok(share)
+}
+
+fn due_unix_ns(started_unix_ns: u64, per_second: u64, unit: u32) -> u64 {
+    started_unix_ns + u64::from(unit) * 1_000_000_000 / per_second.max(1)
 }
 
 /// Emits each request when it is due, from a thread of its own: the timers of the runtime are exact
@@ -246,7 +363,7 @@ fn schedule(started_unix_ns: u64, per_second: u64, units: u32) -> mpsc::Receiver
     let (queue, receiver) = mpsc::channel(QUEUE_MAX);
     std::thread::spawn(move || {
         for unit in 0..units {
-            let unix_ns = started_unix_ns + u64::from(unit) * 1_000_000_000 / per_second.max(1);
+            let unix_ns = due_unix_ns(started_unix_ns, per_second, unit);
             let wait_ns = unix_ns.saturating_sub(clock::unix_ns());
             std::thread::sleep(Duration::from_nanos(wait_ns));
             if queue.blocking_send(Due { unit, unix_ns }).is_err() {

@@ -7,6 +7,7 @@ mod connection;
 mod delivery;
 mod generator;
 mod helper;
+mod lean;
 mod ledger;
 mod misfits;
 mod payload;

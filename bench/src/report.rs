@@ -41,6 +41,17 @@ pub(crate) enum ScenarioResult {
         /// Median over the pairs of their ratio.
         median_ratio: f64,
     },
+    /// Half and twice of what the machine takes.
+    Overload {
+        /// What it takes: as fast as it goes.
+        closed_loop: Box<Trial>,
+        /// At half of that.
+        half: Box<Trial>,
+        /// At twice that.
+        twice: Box<Trial>,
+        /// What the 99th percentile of the accepted ones at twice is of that at half.
+        ratio: f64,
+    },
 }
 
 /// Two runs that follow each other.
@@ -82,10 +93,7 @@ impl Report {
 
     /// Whether every trial was sound.
     pub(crate) fn is_sound(&self) -> bool {
-        self.results
-            .iter()
-            .flat_map(ScenarioResult::trials)
-            .all(Trial::is_sound)
+        self.results.iter().all(ScenarioResult::is_sound)
     }
 }
 
@@ -116,9 +124,26 @@ impl ScenarioResult {
                 pairs,
                 median_ratio,
             } => pairs_table(*scenario, pairs, *median_ratio),
+            Self::Overload { ratio, .. } => overload_table(&self.trials(), *ratio),
         };
         closing_line(&mut text, self.trials());
         text
+    }
+
+    /// Whether nothing went wrong; only twice of what the machine takes may be shed.
+    fn is_sound(&self) -> bool {
+        match self {
+            Self::Overload {
+                closed_loop,
+                half,
+                twice,
+                ..
+            } => {
+                let [closed_loop, half] = [closed_loop, half].map(|trial| trial.is_sound());
+                closed_loop && half && twice.is_sound_but_for_shedding()
+            }
+            _ => self.trials().into_iter().all(Trial::is_sound),
+        }
     }
 
     fn trials(&self) -> Vec<&Trial> {
@@ -128,6 +153,12 @@ impl ScenarioResult {
                 .iter()
                 .flat_map(|pair| [&pair.without, &pair.with])
                 .collect(),
+            Self::Overload {
+                closed_loop,
+                half,
+                twice,
+                ..
+            } => vec![closed_loop, half, twice],
         }
     }
 }
@@ -263,6 +294,36 @@ fn pairs_table(scenario: Scenario, pairs: &[Pair], median_ratio: f64) -> String 
     text
 }
 
+fn overload_table(trials: &[&Trial], ratio: f64) -> String {
+    let mut text = format!(
+        "### {}\n\n\
+         | | accepted/s | accepted p50 / p99 ms | 503 with Retry-After | their p99 ms \
+         | deliveries/s | peak MiB |\n|---|---|---|---|---|---|---|\n",
+        Scenario::Overload.name()
+    );
+    for (name, trial) in ["closed loop", "half of it", "twice of it"]
+        .iter()
+        .zip(trials)
+    {
+        let accepted = trial.arrivals.unique + trial.lost - trial.uncalled_for;
+        let share = f64::from(trial.shed) / f64::from((trial.shed + accepted).max(1));
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(
+            text,
+            "| {name} | {:.0} | {:.2} / {:.2} | {:.1} % | {:.2} | {:.0} | {:.0} |",
+            trial.publish_per_s,
+            trial.publish_p50_ms,
+            trial.publish_p99_ms,
+            share * 100.0,
+            trial.shed_p99_ms,
+            trial.deliveries_per_s,
+            trial.peak_mib,
+        );
+    }
+    let _ = writeln!(text, "\np99 at twice is {ratio:.2} times that at half.");
+    text
+}
+
 fn closing_line(text: &mut String, trials: Vec<&Trial>) {
     let sum = |count: fn(&Trial) -> u32| trials.iter().map(|trial| count(trial)).sum::<u32>();
     let idle = trials
@@ -272,10 +333,11 @@ fn closing_line(text: &mut String, trials: Vec<&Trial>) {
     // Writing to a `String` cannot fail.
     let _ = write!(
         text,
-        "\nLost {}, refused {}, changed {}, duplicates {}; signatures checked {}, wrong {}; \
+        "\nLost {}, refused {}, shed {}, changed {}, duplicates {}; signatures checked {}, wrong {}; \
          machine idle before each run at least {:.0} %.\n",
         sum(|trial| trial.lost),
         sum(|trial| trial.refused),
+        sum(|trial| trial.shed),
         sum(|trial| trial.arrivals.malformed),
         sum(|trial| trial.arrivals.duplicates),
         sum(|trial| trial.arrivals.signatures_checked),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{ValueEnum, value_parser};
@@ -125,6 +126,7 @@ impl Run {
                     continue;
                 }
                 Scenario::Backlog => self.backlog(&bench).await?,
+                Scenario::Overload => self.overload(&bench).await?,
                 paired if paired.is_paired() => self.pairs(&bench, *paired).await?,
                 scenario => self.compare(&bench, *scenario).await?,
             };
@@ -212,6 +214,20 @@ impl Run {
         })
     }
 
+    async fn overload(&self, bench: &Bench) -> anyhow::Result<ScenarioResult> {
+        let run = async |load: Load| bench.run(Contender::Hookseal, load, &[]).await;
+        let closed_loop = run(Scenario::Overload.load(self.size())).await?;
+        let takes = whole(closed_loop.publish_per_s);
+        let half = run(Scenario::open_loop(takes / 2, self.size())).await?;
+        let twice = run(Scenario::open_loop(takes * 2, self.size())).await?;
+        Ok(ScenarioResult::Overload {
+            ratio: twice.publish_p99_ms / half.publish_p99_ms.max(f64::MIN_POSITIVE),
+            closed_loop: Box::new(closed_loop),
+            half: Box::new(half),
+            twice: Box::new(twice),
+        })
+    }
+
     fn size(&self) -> Size {
         let divisor = if self.quick { 10 } else { 1 };
         Size {
@@ -221,4 +237,12 @@ impl Run {
             connections: self.connections,
         }
     }
+}
+
+/// Whole messages a second.
+fn whole(per_second: f64) -> u32 {
+    Duration::try_from_secs_f64(per_second)
+        .ok()
+        .and_then(|seconds| u32::try_from(seconds.as_secs()).ok())
+        .unwrap_or_default()
 }

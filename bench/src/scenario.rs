@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
-use crate::generator::{Pace, Volume};
+use crate::generator::{Client, Pace, Volume};
 
 /// Messages per second of the steady scenarios: far from what fills two cores, and nearer.
 const STEADY_PER_SECOND: u32 = 500;
@@ -21,6 +21,10 @@ const ISOLATED_ENDPOINTS: u16 = 750;
 const ISOLATED_PER_SECOND: u32 = 10;
 /// Endpoints that hang while a backlog grows for them.
 pub(crate) const BACKLOGGED_ENDPOINTS: u16 = 1000;
+/// Length of an open loop, in steady runs.
+const OVERLOAD_LENGTH: u32 = 3;
+/// Its connections, in those of the other scenarios.
+const OVERLOAD_CONNECTIONS: u16 = 8;
 
 /// A named benchmark.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -53,6 +57,8 @@ pub(crate) enum Scenario {
     MutualTls,
     /// To one TLS endpoint, with and without a new connection for each delivery
     Handshakes,
+    /// Half of what the machine takes, then twice as much, to one plain endpoint
+    Overload,
 }
 
 /// How the receiver is reached.
@@ -114,6 +120,8 @@ impl Scenario {
         use Transport::{Plain, Tls};
         match self {
             Self::BurstPlain1 => burst(Plain, 1, size),
+            // What its other two runs go by.
+            Self::Overload => lean(burst(Plain, 1, size)),
             Self::BurstTls1 => burst(Tls, 1, size),
             Self::BurstPlain10 => burst(Plain, 10, size),
             Self::BurstTls10 => burst(Tls, 10, size),
@@ -128,6 +136,18 @@ impl Scenario {
             // What their pairs differ from.
             Self::MutualTls | Self::Handshakes => burst(Tls, 1, size),
         }
+    }
+
+    /// Messages at this rate to one plain endpoint, whether or not the server takes them: for three
+    /// times as long as a steady load, so that what it leads to shows, and over so many connections
+    /// that none waits for another's answer.
+    pub(crate) fn open_loop(per_second: u32, size: Size) -> Load {
+        let size = Size {
+            steady_seconds: size.steady_seconds * OVERLOAD_LENGTH,
+            connections: size.connections.saturating_mul(OVERLOAD_CONNECTIONS),
+            ..size
+        };
+        lean(steady(1, per_second.max(1), size))
     }
 
     /// Whether throughput is what it is about; the throughput of a steady load is given.
@@ -152,7 +172,7 @@ impl Scenario {
 
     /// Whether it says nothing without the server.
     pub(crate) fn needs_hookseal(self) -> bool {
-        self.is_paired() || self == Self::Backlog
+        self.is_paired() || matches!(self, Self::Backlog | Self::Overload)
     }
 
     /// Its name on the command line.
@@ -177,11 +197,20 @@ impl Load {
     }
 }
 
+fn lean(load: Load) -> Load {
+    let volume = Volume {
+        client: Client::Lean,
+        ..load.volume
+    };
+    Load { volume, ..load }
+}
+
 fn burst(transport: Transport, endpoints: u16, size: Size) -> Load {
     let messages = (size.burst_deliveries / u32::from(endpoints)).max(1);
     let volume = Volume {
         messages,
         connections: size.connections,
+        client: Client::Hyper,
     };
     Load {
         transport,
@@ -198,6 +227,7 @@ fn steady(endpoints: u16, per_second: u32, size: Size) -> Load {
     let volume = Volume {
         messages,
         connections: size.connections,
+        client: Client::Hyper,
     };
     Load {
         transport: Transport::Plain,
@@ -215,6 +245,7 @@ fn backlog(size: Size) -> Load {
     let volume = Volume {
         messages: (size.backlog_deliveries / each_to).max(1),
         connections: size.connections,
+        client: Client::Hyper,
     };
     Load {
         transport: Transport::Plain,
@@ -254,7 +285,8 @@ mod tests {
             .map(|scenario| scenario.name())
             .collect();
         let expect = "burst-plain-1 burst-tls-1 burst-plain-10 burst-tls-10 steady-500 \
-            steady-2000 dead-endpoint isolation backlog mutual-tls handshakes";
+            steady-2000 dead-endpoint isolation backlog mutual-tls handshakes \
+            overload";
         assert_eq!(names.join(" "), expect);
     }
 }

@@ -81,10 +81,16 @@ pub(crate) struct Trial {
     pub(crate) idle_mib: Option<f64>,
     /// Highest resident memory of the contender's process.
     pub(crate) peak_mib: f64,
-    /// Requests that were not accepted.
+    /// Requests that were answered 503 with `Retry-After`.
+    pub(crate) shed: u32,
+    /// From due to that answer, 99th percentile.
+    pub(crate) shed_p99_ms: f64,
+    /// Requests that were answered in any other way.
     pub(crate) refused: u32,
     /// Accepted deliveries that never arrived.
     pub(crate) lost: u32,
+    /// Deliveries that arrived although their message was not accepted.
+    pub(crate) uncalled_for: u32,
     /// What the receiver saw.
     pub(crate) arrivals: Arrivals,
 }
@@ -109,14 +115,25 @@ enum Process {
 impl Trial {
     /// Whether nothing was lost, refused or changed and every checked signature was right.
     pub(crate) fn is_sound(&self) -> bool {
+        self.shed == 0 && self.is_sound_but_for_shedding()
+    }
+
+    /// The same, but that requests may have been shed.
+    pub(crate) fn is_sound_but_for_shedding(&self) -> bool {
         let Arrivals {
             malformed,
             signatures_checked,
             signatures_wrong,
             ..
         } = self.arrivals;
-        let failures = [self.refused, self.lost, malformed, signatures_wrong];
-        failures == [0; 4] && signatures_checked > 0
+        let failures = [
+            self.refused,
+            self.lost,
+            self.uncalled_for,
+            malformed,
+            signatures_wrong,
+        ];
+        failures == [0; 5] && signatures_checked > 0
     }
 }
 
@@ -166,8 +183,11 @@ impl Bench {
             cpu_ms_per_1000: cpu.as_secs_f64() * 1e6 / f64::from(arrivals.unique.max(1)),
             idle_mib: carrier.idle_mib,
             peak_mib,
+            shed: sent.shed,
+            shed_p99_ms: sent.shed_latencies.permille_ms(990),
             refused: sent.refused,
             lost: expected.saturating_sub(arrivals.unique),
+            uncalled_for: arrivals.unique.saturating_sub(expected),
             arrivals,
         })
     }
@@ -359,8 +379,11 @@ mod tests {
             cpu_ms_per_1000: 1.0,
             idle_mib: None,
             peak_mib: 1.0,
+            shed: 0,
+            shed_p99_ms: 0.0,
             refused: 0,
             lost: 0,
+            uncalled_for: 0,
             arrivals: Arrivals {
                 unique: 1,
                 signatures_checked: 1,
@@ -380,6 +403,13 @@ mod tests {
             }
             .is_sound()
         );
+        let shed = Trial { shed: 1, ..trial() };
+        assert!(!shed.is_sound() && shed.is_sound_but_for_shedding());
+        let uncalled_for = Trial {
+            uncalled_for: 1,
+            ..trial()
+        };
+        assert!(!uncalled_for.is_sound_but_for_shedding());
         for spoil in [
             |arrivals: &mut Arrivals| arrivals.malformed = 1,
             |arrivals: &mut Arrivals| arrivals.signatures_wrong = 1,
