@@ -7,21 +7,24 @@ use std::time::Duration;
 
 /// Most publishes under way: one transaction's worth at work, and one that waits for its turn.
 pub const UNDER_WAY_MAX: usize = 1024;
-/// So many may be under way unless the store stalls: they share transactions, which one after the
-/// other would cost each of them more.
+/// So many may be under way unless the store stalls, or even more keep coming: they share
+/// transactions, which one after the other would cost each of them more.
 pub const UNDER_WAY_STEADY: usize = 64;
+/// So many may be under way while more keep coming: to turn those away takes its share of the
+/// machine as well.
+pub const UNDER_WAY_CROWDED: usize = 32;
 /// So many may be under way while the store stalls: enough to notice when it goes on.
 pub const UNDER_WAY_STALLED: usize = 16;
-/// What even the quickest publish of a window may take, beside the flushes that nobody can spare
-/// it. Beyond it there is a queue that does not go away by itself.
-pub const QUICKEST_MAX: Duration = Duration::from_millis(5);
-/// A store whose quickest publish takes longer stalls: most clients would rather hear so.
+/// What a publish may take on average, beside the flushes that nobody can spare it. Beyond it a
+/// queue is standing.
+pub const MEAN_MAX: Duration = Duration::from_millis(10);
+/// A store that takes longer on average stalls: most clients would rather hear so.
 pub const STALLED_AFTER: Duration = Duration::from_secs(1);
 /// Flushes that a publish may have to wait for: that of the transaction before, and its own.
 const FLUSHES: u32 = 2;
 /// How long publishes are watched before the limit moves.
 const WINDOW: Duration = Duration::from_millis(100);
-/// How many at least: the quickest of a few says little.
+/// How many at least: a few say little.
 const WINDOW_ENDS_MIN: u32 = 8;
 /// Each good window lets an eighth more begin, so that the limit is at its most again within three
 /// seconds.
@@ -37,6 +40,8 @@ pub struct Admission {
     limit: usize,
     under_way: usize,
     window: Window,
+    /// What the window before came to.
+    last: Pressure,
     /// While the disk is full: when the next publish may try it.
     full_until: Option<Duration>,
 }
@@ -73,10 +78,20 @@ pub enum Ended {
 struct Window {
     began: Duration,
     ends: u32,
-    quickest: Duration,
+    took: Duration,
     flush: Duration,
     /// Most that were under way at once.
     peak: usize,
+    /// Whether some had to be turned away.
+    crowded: bool,
+}
+
+/// What a window came to.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Pressure {
+    None,
+    Queue,
+    Stall,
 }
 
 // === impl Shed ===
@@ -102,6 +117,7 @@ impl Default for Admission {
             limit: UNDER_WAY_MAX,
             under_way: 0,
             window: Window::new(Duration::ZERO, 0),
+            last: Pressure::None,
             full_until: None,
         }
     }
@@ -109,11 +125,12 @@ impl Default for Admission {
 
 impl Admission {
     /// Whether a publish may begin, as far as can be told now.
-    pub fn check(&self, now: Duration) -> Result<(), Shed> {
+    pub fn check(&mut self, now: Duration) -> Result<(), Shed> {
         if self.full_until.is_some_and(|until| now < until) {
             return Err(Shed::DiskFull);
         }
         if self.under_way >= self.limit {
+            self.window.crowded = true;
             return Err(Shed::Waiting);
         }
         Ok(())
@@ -148,7 +165,11 @@ impl Admission {
         }
         let windows = self.window.windows(now);
         if windows > 0 {
-            self.limit = self.window.limit(self.limit, windows);
+            let pressure = self.window.pressure();
+            self.limit = self
+                .window
+                .limit(self.limit, windows, pressure.min(self.last));
+            self.last = pressure;
             self.window = Window::new(now, self.under_way);
         }
     }
@@ -176,15 +197,16 @@ impl Window {
         Self {
             began,
             ends: 0,
-            quickest: Duration::MAX,
+            took: Duration::ZERO,
             flush: Duration::ZERO,
             peak: under_way,
+            crowded: false,
         }
     }
 
     fn note(&mut self, took: Duration, flush: Duration) {
         self.ends += 1;
-        self.quickest = self.quickest.min(took);
+        self.took = self.took.saturating_add(took);
         self.flush = flush;
     }
 
@@ -200,20 +222,44 @@ impl Window {
             .min(WINDOWS_MAX)
     }
 
-    /// What the limit becomes. As in CoDel (RFC 8289 §3.2) the quickest one counts: where even that
-    /// one waited, all did, and it was no passing burst.
-    fn limit(&self, limit: usize, windows: u32) -> usize {
-        let usual = QUICKEST_MAX.saturating_add(self.flush.saturating_mul(FLUSHES));
-        let usual = usual.min(STALLED_AFTER);
-        if self.quickest > STALLED_AFTER {
-            return self.shrunk(limit, STALLED_AFTER).max(UNDER_WAY_STALLED);
-        }
-        let most = if self.quickest <= usual {
-            UNDER_WAY_MAX
-        } else if limit > UNDER_WAY_STEADY {
-            return self.shrunk(limit, usual).max(UNDER_WAY_STEADY);
+    fn pressure(&self) -> Pressure {
+        let mean = self.mean();
+        if mean > STALLED_AFTER {
+            Pressure::Stall
+        } else if mean > self.mean_max() {
+            Pressure::Queue
         } else {
-            UNDER_WAY_STEADY
+            Pressure::None
+        }
+    }
+
+    fn mean(&self) -> Duration {
+        self.took / self.ends.max(1)
+    }
+
+    fn mean_max(&self) -> Duration {
+        let usual = MEAN_MAX.saturating_add(self.flush.saturating_mul(FLUSHES));
+        usual.min(STALLED_AFTER)
+    }
+
+    /// What the limit becomes under a pressure that lasts. As in CoDel (RFC 8289 §3.2) it must have
+    /// lasted: a single slow flush, and all that waited for it, is no queue that stands.
+    fn limit(&self, limit: usize, windows: u32, lasting: Pressure) -> usize {
+        let most = match (lasting, self.crowded) {
+            (Pressure::Stall, _) => {
+                return self.shrunk(limit, STALLED_AFTER).max(UNDER_WAY_STALLED);
+            }
+            (Pressure::Queue, true) => {
+                let least = UNDER_WAY_CROWDED.min(limit);
+                return self.shrunk(limit, self.mean_max()).max(least);
+            }
+            (Pressure::Queue, false) if limit > UNDER_WAY_STEADY => {
+                return self.shrunk(limit, self.mean_max()).max(UNDER_WAY_STEADY);
+            }
+            (Pressure::Queue, false) => UNDER_WAY_STEADY,
+            // One slow window says too little to let more in.
+            (Pressure::None, _) if self.pressure() != Pressure::None => return limit,
+            (Pressure::None, _) => UNDER_WAY_MAX,
         };
         (0..windows).fold(limit, |limit, _| most.min(limit + limit / GROWTH_DIVISOR))
     }
@@ -221,7 +267,7 @@ impl Window {
     /// As many as would have taken `aim`: who waits is waiting for the others.
     fn shrunk(&self, limit: usize, aim: Duration) -> usize {
         let under_way = u128::try_from(self.peak.min(limit)).unwrap_or(u128::MAX);
-        let fitting = under_way.saturating_mul(aim.as_nanos()) / self.quickest.as_nanos().max(1);
+        let fitting = under_way.saturating_mul(aim.as_nanos()) / self.mean().as_nanos().max(1);
         usize::try_from(fitting).unwrap_or(limit).min(limit)
     }
 }
@@ -288,7 +334,7 @@ mod tests {
         assert_eq!(story.admission.check(story.now), Err(Shed::Waiting));
         let mut story = Story::new();
         let limit = story.goes_on(ms(2000), 2000, batch);
-        let tolerated = QUICKEST_MAX + FLUSH * FLUSHES;
+        let tolerated = MEAN_MAX + FLUSH * FLUSHES;
         assert!(
             limit >= UNDER_WAY_STEADY && batch(limit) < tolerated * 2,
             "{limit}"
@@ -307,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_steady_number_is_never_shed_however_long_it_takes_short_of_a_stall() {
-        for millis in [6, 50, 300, 999] {
+        for millis in [11, 50, 300, 999] {
             let mut story = Story::new();
             let limit = story.goes_on(ms(20_000), UNDER_WAY_STEADY, |_| ms(millis));
             assert_eq!(limit, UNDER_WAY_STEADY, "{millis}");
@@ -354,18 +400,35 @@ mod tests {
     }
 
     #[test]
-    fn one_slow_flush_among_quick_ones_changes_nothing() {
+    fn one_slow_flush_and_all_that_waited_for_it_change_nothing() {
         let mut admission = Admission::default();
         for round in 1..20 {
-            let now = ms(100) * round;
-            for took in [ms(2), ms(80)] {
+            let now = ms(300) * round;
+            for (after, took) in [(ms(0), ms(2)), (ms(100), ms(80)), (ms(200), ms(2))] {
                 for _ in 0..200 {
-                    admission.begin(now).unwrap();
-                    admission.end(now + took, Ended::Stored { took, flush: FLUSH });
+                    admission.begin(now + after).unwrap();
+                }
+                for _ in 0..200 {
+                    let ended = Ended::Stored { took, flush: FLUSH };
+                    admission.end(now + after + took, ended);
                 }
             }
         }
         assert_eq!(admission.limit(), UNDER_WAY_MAX);
+    }
+
+    #[test]
+    fn turning_away_takes_its_share() {
+        let mut story = Story::new();
+        let slow = |_: usize| MEAN_MAX * 2;
+        assert_eq!(
+            story.goes_on(ms(5000), UNDER_WAY_STEADY, slow),
+            UNDER_WAY_STEADY
+        );
+        let crowd = UNDER_WAY_STEADY + 1;
+        assert_eq!(story.goes_on(ms(5000), crowd, slow), UNDER_WAY_CROWDED);
+        let patient = UNDER_WAY_CROWDED;
+        assert_eq!(story.goes_on(ms(5000), patient, slow), UNDER_WAY_STEADY);
     }
 
     #[test]
