@@ -353,8 +353,9 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use std::time::Duration;
+
+    use bytes::Bytes;
 
     use hookseal_domain::delivery::breaker::{EndpointFailure, Turn, Verdict};
     use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};

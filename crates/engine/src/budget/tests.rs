@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::*;
-
 use tokio::sync::oneshot::Receiver;
+
+use super::*;
 
 fn lane(endpoint: i64) -> Arc<Share> {
     Share::new(EndpointId::from_raw(endpoint))
