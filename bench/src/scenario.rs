@@ -19,6 +19,9 @@ const APPLICATIONS: u16 = 10;
 const ISOLATED_ENDPOINTS: u16 = 750;
 /// Messages per second to them: 750 deliveries to the healthy ones.
 const ISOLATED_PER_SECOND: u32 = 10;
+/// So much longer than another steady run: in its first second a thousand endpoints are connected to
+/// for the first time, which is not what it is about.
+const ISOLATED_TIMES_LONGER: u32 = 3;
 /// Endpoints that hang while a backlog grows for them.
 pub(crate) const BACKLOGGED_ENDPOINTS: u16 = 1000;
 /// Length of an open loop, in steady runs.
@@ -128,10 +131,17 @@ impl Scenario {
             Self::Steady500 => steady(1, STEADY_PER_SECOND, size),
             Self::Steady2000 => steady(1, STEADY_PER_SECOND_BUSY, size),
             Self::DeadEndpoint => steady(HEALTHY_ENDPOINTS, HEALTHY_PER_SECOND, size),
-            Self::Isolation => Load {
-                applications: APPLICATIONS,
-                ..steady(ISOLATED_ENDPOINTS, ISOLATED_PER_SECOND, size)
-            },
+            Self::Isolation => {
+                let steady_seconds = size.steady_seconds * ISOLATED_TIMES_LONGER;
+                let size = Size {
+                    steady_seconds,
+                    ..size
+                };
+                Load {
+                    applications: APPLICATIONS,
+                    ..steady(ISOLATED_ENDPOINTS, ISOLATED_PER_SECOND, size)
+                }
+            }
             Self::Backlog => backlog(size),
             // What their pairs differ from.
             Self::MutualTls | Self::Handshakes => burst(Tls, 1, size),
