@@ -73,6 +73,9 @@ pub enum Ended {
 pub enum Next {
     /// It is finished.
     End(Ended),
+    /// Its schedule ran out, and those behind it in the order wait until somebody resends or skips
+    /// it.
+    Block,
     /// It is tried again.
     Retry {
         /// When.

@@ -1,5 +1,6 @@
 //! Brings the backlog into the lanes as they get room.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -66,8 +67,17 @@ async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
         Ok(claimed) => {
             let more = !claimed.is_empty();
             let mut refused = Vec::new();
+            let mut held_up = HashSet::new();
             for job in claimed.into_iter().map(Job::from) {
-                if let Err(job) = shared.lanes.admit(&shared, lane.app, job) {
+                let order = job.rank.map(|rank| rank.key);
+                // Nothing comes before what it is behind.
+                let admitted = if order.is_some_and(|order| held_up.contains(&order)) {
+                    Err(job)
+                } else {
+                    shared.lanes.admit(&shared, lane.app, job)
+                };
+                if let Err(job) = admitted {
+                    held_up.extend(order);
                     refused.push((lane.app, job.key));
                 }
             }

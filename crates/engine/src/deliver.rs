@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::breaker::{Turn, Verdict};
@@ -21,16 +21,18 @@ use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_egress::{DeliveryRequest, Exchanged};
 use hookseal_store::transport::SeenHandshake;
-use hookseal_store::work::FinishedAttempt;
+use hookseal_store::work::{FinishedAttempt, Recorded};
 
 use crate::backlog;
 use crate::breakers;
 use crate::find::{Found, find};
 use crate::lane::{Job, Lane, Onward};
 use crate::lanes::Went;
+use crate::ordering;
 use crate::persist::until_stored;
 use crate::prepared::{Prepared, Unusable};
 use crate::push_backs;
+use crate::queue::After;
 use crate::shared::Shared;
 use crate::timers;
 use crate::underway::Underway;
@@ -91,10 +93,10 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
 }
 
 async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, first: Found) {
-    let mut underway = Underway::new(shared, lane, turn, job.payload_bytes());
+    let mut underway = Underway::new(shared, lane, turn, &job);
     let mut overtaken = 0;
     let mut first = Some(first);
-    let (verdict, went) = loop {
+    let (verdict, went, after) = loop {
         let found = match first.take() {
             Some(found) => found,
             None => find(shared, lane).await.0,
@@ -102,7 +104,7 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, f
         // Without a payload there is nothing to hold: it ends.
         if matches!(found, Found::Hold(_)) && job.payload.is_some() {
             hold(shared, lane, &job).await;
-            break (Verdict::Untried, None);
+            break (Verdict::Untried, None, After::GoBack);
         }
         let (tried, to) = attempt(shared, lane.app, &job, found).await;
         if overtaken < OVERTAKEN_MAX && was_overtaken(&tried, to.as_deref()) {
@@ -115,17 +117,15 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, f
             continue;
         }
         let verdict = verdict(shared, lane, &tried, to.as_deref());
-        let nowhere = ParkOn::default();
-        let park_on = to.as_ref().map_or(&nowhere, |to| &to.destination.park_on);
         let (reply, began_at, took) = (tried.reply.clone(), tried.began_at, tried.duration);
-        let outcome = finish(shared, lane, &job, tried, park_on).await;
+        let (outcome, after) = finish(shared, lane, &job, tried, to.as_deref()).await;
         let went = Went {
             reply,
             outcome,
             began_at,
             took,
         };
-        break (verdict, Some(went));
+        break (verdict, Some(went), after);
     };
     let left = underway.leave(verdict, went);
     if let Some(change) = left.change {
@@ -134,6 +134,8 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, f
     if let Some(pushed_back) = left.pushed_back {
         push_backs::follow(shared, lane, pushed_back).await;
     }
+    let order = job.rank.map(|rank| rank.key);
+    ordering::go_on(shared, lane, order, after).await;
 }
 
 /// Whether a change kept the attempt from sending anything: it counts as none.
@@ -281,17 +283,23 @@ fn not_sent(shared: &Shared, kind: FailureKind, reason: &str) -> Tried {
     }
 }
 
-/// Classifies, decides what comes next, and records both.
+/// Classifies, decides what comes next, and records both; tells what becomes of those that wait for
+/// it.
 async fn finish(
     shared: &Arc<Shared>,
     lane: &Lane,
     job: &Job,
     tried: Tried,
-    park_on: &ParkOn,
-) -> Outcome {
+    to: Option<&Prepared>,
+) -> (Outcome, After) {
     let now = shared.clock.now();
+    let nowhere = ParkOn::default();
+    let park_on = to.map_or(&nowhere, |to| &to.destination.park_on);
     let outcome = Outcome::classify(&tried.reply, tried.facts.tls_failure, park_on);
-    let next = decide(shared, job, &tried.reply, outcome, now);
+    let mut next = decide(shared, job, &tried.reply, outcome, now);
+    if next == Next::End(Ended::Exhausted) && ordering::blocks(job, to) {
+        next = Next::Block;
+    }
     observe(shared, lane, &tried, outcome, next);
     let gone = outcome == Outcome::Gone;
     let finished = FinishedAttempt {
@@ -309,7 +317,7 @@ async fn finish(
             duration_ms: u32::try_from(tried.duration.as_millis()).unwrap_or(u32::MAX),
             ended: match next {
                 Next::End(ended) => Some(ended),
-                Next::Retry { .. } => None,
+                Next::Retry { .. } | Next::Block => None,
             },
             facts: tried.facts,
         },
@@ -317,17 +325,31 @@ async fn finish(
         next,
         endpoint_gone_at: gone.then_some(tried.began_at),
     };
-    until_stored(shared, "record an attempt", || {
-        shared.store.record(&finished)
-    })
-    .await;
+    let after = record(shared, job, &finished).await;
     if gone {
         switch_off(shared, lane).await;
     }
     if let Next::Retry { due, .. } = next {
         shared.wake.at(due);
     }
-    outcome
+    (outcome, after)
+}
+
+/// Takes an attempt down: what others wait for before they go on, the others when there is company.
+async fn record(shared: &Shared, job: &Job, finished: &FinishedAttempt) -> After {
+    const WHAT: &str = "record an attempt";
+    if job.rank.is_none() {
+        let record = || shared.store.record(finished);
+        until_stored(shared, WHAT, record).await;
+        return After::GoOn;
+    }
+    let record = || shared.store.record_in_order(finished);
+    match (until_stored(shared, WHAT, record).await, finished.next) {
+        (Some(Recorded::Followed), Next::End(_)) => After::GoOn,
+        (Some(Recorded::Overtaken) | None, _) | (_, Next::Retry { .. } | Next::Block) => {
+            After::GoBack
+        }
+    }
 }
 
 /// What happens to the delivery after this reply.
@@ -353,8 +375,15 @@ fn observe(shared: &Shared, lane: &Lane, tried: &Tried, outcome: Outcome, next: 
     if let Some(failure) = tried.facts.tls_failure {
         shared.metrics.tls_failed(failure);
     }
-    if let Next::End(ended) = next {
-        shared.metrics.ended(ended);
+    match next {
+        Next::End(ended) => shared.metrics.ended(ended),
+        Next::Block => warn!(
+            endpoint.id = %lane.endpoint,
+            "A delivery to endpoint {} is exhausted; those behind it in its order wait until it is \
+             resent or skipped",
+            lane.endpoint
+        ),
+        Next::Retry { .. } => {}
     }
     debug!(
         endpoint.id = %lane.endpoint,

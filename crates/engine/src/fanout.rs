@@ -6,6 +6,7 @@ use hookseal_domain::endpoint::Destination;
 use hookseal_store::publish::{DeliveryStart, NewDelivery};
 
 use crate::lanes::Place;
+use crate::ordering;
 use crate::publish::Publish;
 use crate::routes::AppRoutes;
 use crate::shared::Shared;
@@ -17,8 +18,8 @@ pub(crate) struct FanOut {
     pub(crate) deliveries: Vec<NewDelivery>,
     /// One for each delivery that begins in memory.
     pub(crate) places: Vec<Place>,
-    /// Endpoints whose lane was full.
-    pub(crate) overflowed: Vec<Arc<Destination>>,
+    /// Endpoints that get it from their backlog: their lane was full, or they have an order.
+    pub(crate) backlogged: Vec<Arc<Destination>>,
 }
 
 /// Chooses, and asks the lanes for places before anything is stored, so that no row has to be
@@ -33,8 +34,13 @@ pub(crate) fn fan_out(shared: &Arc<Shared>, routes: &AppRoutes, publish: &Publis
         {
             continue;
         }
+        let order = ordering::key_of(destination, &publish.payload, &publish.headers);
         let start = if destination.disabled {
             DeliveryStart::Held
+        } else if order.is_some() {
+            // Its place is known when it is stored.
+            out.backlogged.push(Arc::clone(destination));
+            DeliveryStart::Backlog
         } else if let Some(place) = {
             let (lanes, clock) = (&shared.lanes, &*shared.clock);
             lanes.reserve(app, destination.id, publish.payload.len(), clock)
@@ -42,12 +48,13 @@ pub(crate) fn fan_out(shared: &Arc<Shared>, routes: &AppRoutes, publish: &Publis
             out.places.push(place);
             DeliveryStart::Owned
         } else {
-            out.overflowed.push(Arc::clone(destination));
+            out.backlogged.push(Arc::clone(destination));
             DeliveryStart::Backlog
         };
         out.deliveries.push(NewDelivery {
             endpoint: destination.id,
             start,
+            order,
         });
     }
     out

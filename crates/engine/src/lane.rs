@@ -5,7 +5,6 @@
 
 mod begin;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::push_back::PushBack;
 use hookseal_domain::delivery::throttle::Slot;
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
+use hookseal_domain::endpoint::order::Rank;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::time::Timestamp;
 use hookseal_store::work::Claimed;
@@ -26,6 +26,7 @@ use crate::clock::Clock;
 pub(crate) use crate::lane::begin::{Looked, Then};
 use crate::lanes::Went;
 use crate::pacing::{LaneRules, Pacing};
+use crate::queue::Queue;
 
 /// What a delivery in memory costs besides its payload, in bytes: job, keys and allocator.
 pub(crate) const DELIVERY_BYTES: usize = 256;
@@ -47,6 +48,8 @@ pub(crate) struct Job {
     pub(crate) attempts: u32,
     /// The index of the schedule's step that comes next.
     pub(crate) step: u32,
+    /// Its place in an order; `None` if it has none.
+    pub(crate) rank: Option<Rank>,
     /// The bytes to deliver; `None` if they are gone.
     pub(crate) payload: Option<Bytes>,
 }
@@ -65,7 +68,7 @@ pub(crate) struct Lane {
 /// What changes in a lane.
 pub(super) struct LaneState {
     /// Deliveries that wait for a worker.
-    pub(super) queue: VecDeque<Job>,
+    pub(super) queue: Queue,
     /// Places given out: kept, queued or being tried.
     pub(super) places: usize,
     /// Payload bytes of those.
@@ -106,6 +109,7 @@ impl Job {
             claim: 0,
             attempts: 0,
             step: 0,
+            rank: None,
             payload: Some(payload),
         }
     }
@@ -128,6 +132,7 @@ impl From<Claimed> for Job {
             claim,
             attempts,
             step,
+            rank,
             payload,
             ..
         } = claimed;
@@ -137,6 +142,7 @@ impl From<Claimed> for Job {
             claim,
             attempts,
             step,
+            rank,
             payload,
         }
     }
@@ -151,7 +157,7 @@ impl Lane {
             endpoint,
             share: Share::new(endpoint),
             state: Mutex::new(LaneState {
-                queue: VecDeque::new(),
+                queue: Queue::default(),
                 places: 0,
                 bytes: 0,
                 running: 0,
@@ -257,7 +263,8 @@ impl Lane {
         self.state
             .lock()
             .queue
-            .drain(..)
+            .drain()
+            .into_iter()
             .map(|job| job.key)
             .collect()
     }
@@ -331,14 +338,19 @@ impl LaneState {
 
     /// Gives up what no worker has begun, and its places; also says how many bytes are free now.
     pub(super) fn empty_queue(&mut self) -> (Vec<DeliveryKey>, usize) {
-        let bytes = self.queue.iter().map(Job::cost).sum();
-        let keys: Vec<_> = self.queue.drain(..).map(|job| job.key).collect();
+        let jobs = self.queue.drain();
         self.pacing.is_empty_now();
-        self.places -= keys.len();
+        self.give_up(&jobs)
+    }
+
+    /// Gives up the places of what is handed back; also says how many bytes are free now.
+    pub(super) fn give_up(&mut self, jobs: &[Job]) -> (Vec<DeliveryKey>, usize) {
+        let bytes = jobs.iter().map(Job::cost).sum();
+        self.places -= jobs.len();
         self.bytes -= bytes;
         // Whoever comes now queues behind what is handed back.
-        self.backlog |= !keys.is_empty();
-        (keys, bytes)
+        self.backlog |= !jobs.is_empty();
+        (jobs.iter().map(|job| job.key).collect(), bytes)
     }
 
     /// Whether nothing is going on here.

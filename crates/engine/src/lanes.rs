@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::breaker::{BreakerRule, BreakerState};
+use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::time::Timestamp;
 
@@ -22,6 +23,7 @@ use crate::config::EngineConfig;
 use crate::deliver;
 use crate::lane::{DELIVERY_BYTES, Job, Lane, LaneState};
 pub(crate) use crate::lanes::leaving::{Change, Leaving, Left, PushedBack, Went};
+use crate::queue::After;
 use crate::shared::Shared;
 
 /// Attempts that an endpoint gets at once before it has answered any: it earns more with each
@@ -128,6 +130,10 @@ impl Lanes {
         if !state.backlog || state.pulling || !state.allows(clock) {
             return None;
         }
+        // What comes next is behind what is here: it is read when that has ended.
+        if state.queue.is_one_order() {
+            return None;
+        }
         let room = self.window_max.saturating_sub(state.places);
         let bytes = (free / 2).saturating_sub(state.bytes);
         // Half empty, so that a read brings many; and what it brings finds room.
@@ -214,6 +220,33 @@ impl Lanes {
         };
         self.bytes.fetch_sub(freed, Ordering::Relaxed);
         left
+    }
+
+    /// Takes note that a delivery of this order is under way no more; tells what goes back to the
+    /// store. To be called after [`Lanes::leave`].
+    pub(crate) fn ended(&self, lane: &Lane, key: KeyHash, after: After) -> Vec<DeliveryKey> {
+        let mut state = lane.state.lock();
+        let back = state.queue.ended(key, after);
+        // Those behind the last one that was here.
+        state.backlog |= after == After::GoOn && !state.queue.has_order(key);
+        let (keys, freed) = state.give_up(&back);
+        drop(state);
+        self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        keys
+    }
+
+    /// Takes a delivery out that no worker has begun, with those behind it; tells what goes back to
+    /// the store.
+    pub(crate) fn withdraw(&self, delivery: DeliveryKey) -> Vec<DeliveryKey> {
+        let Some(lane) = self.get(delivery.endpoint) else {
+            return Vec::new();
+        };
+        let mut state = lane.state.lock();
+        let back = state.queue.withdraw(delivery);
+        let (keys, freed) = state.give_up(&back);
+        drop(state);
+        self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        keys
     }
 
     /// The lane of an endpoint, if it has one.
@@ -326,8 +359,12 @@ impl Place {
         self.taken = true;
         let start = {
             let mut state = self.lane.state.lock();
-            state.queue.push_back(job);
-            let start = state.takes_another(&*shared.clock) && !shared.is_stopping();
+            let replaced = state.queue.push(job);
+            let (_, freed) = state.give_up(replaced.as_slice());
+            self.node_bytes.fetch_sub(freed, Ordering::Relaxed);
+            let start = !state.queue.is_empty()
+                && state.takes_another(&*shared.clock)
+                && !shared.is_stopping();
             state.running += usize::from(start);
             start
         };
@@ -545,7 +582,7 @@ mod tests {
                 endpoint: EP,
             };
             let mut state = lane.state.lock();
-            state.queue.push_back(Job::first(key, Bytes::new()));
+            state.queue.push(Job::first(key, Bytes::new()));
             state.running = 3;
         }
         let mut turns = Vec::new();

@@ -18,12 +18,14 @@ mod housekeeping;
 mod lane;
 mod lanes;
 pub mod metrics;
+mod ordering;
 mod pacing;
 mod persist;
 mod prepared;
 mod probe;
 pub mod publish;
 mod push_backs;
+mod queue;
 mod routes;
 mod schedule;
 mod shared;
@@ -40,8 +42,8 @@ use prometheus_client::registry::Registry;
 use tracing::info;
 
 use hookseal_domain::admission::Shed;
-use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::breaker::BreakerState;
+use hookseal_domain::delivery::{DeliveryKey, Ended};
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
@@ -49,7 +51,7 @@ use hookseal_domain::transport::policy::TransportDefaults;
 use hookseal_egress::Egress;
 use hookseal_store::Store;
 use hookseal_store::config::Routing;
-use hookseal_store::error::{ChangeError, ResendError, StoreError};
+use hookseal_store::error::{ChangeError, ResendError, SkipError, StoreError};
 use hookseal_store::publish::Idempotency;
 use hookseal_store::reference::AppRef;
 
@@ -204,13 +206,32 @@ impl Engine {
     ) -> Result<(), ResendError> {
         let engine = self.clone();
         let work = async move {
-            let now = engine.now();
-            engine.store().resend(app, key, now, idempotency).await?;
+            let order = ordering::key_of_resend(&engine.shared, app, key).await?;
+            let (store, now) = (engine.store(), engine.now());
+            store.resend(app, key, order, now, idempotency).await?;
+            ordering::withdraw(&engine.shared, app, key).await;
             engine.backlog_changed(app, key.endpoint);
             Ok(())
         };
         match tokio::spawn(work).await {
             Ok(resent) => resent,
+            Err(_) => Err(StoreError::Overloaded.into()),
+        }
+    }
+
+    /// Ends a delivery that has an order, so that those behind it go on. Goes on to its end even when
+    /// the caller stops waiting.
+    pub async fn skip(&self, app: AppId, key: DeliveryKey) -> Result<(), SkipError> {
+        let engine = self.clone();
+        let work = async move {
+            engine.store().skip(app, key, engine.now()).await?;
+            engine.shared.metrics.ended(Ended::Skipped);
+            ordering::withdraw(&engine.shared, app, key).await;
+            engine.backlog_changed(app, key.endpoint);
+            Ok(())
+        };
+        match tokio::spawn(work).await {
+            Ok(skipped) => skipped,
             Err(_) => Err(StoreError::Overloaded.into()),
         }
     }

@@ -15,18 +15,23 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Does a write until the store takes it. Gives up only when the engine stops: then the next start
 /// takes the delivery back.
-pub(crate) async fn until_stored<Write>(
+pub(crate) async fn until_stored<Write, T>(
     shared: &Shared,
     what: &str,
     mut write: impl FnMut() -> Write,
-) where
-    Write: Future<Output = Result<(), StoreError>>,
+) -> Option<T>
+where
+    Write: Future<Output = Result<T, StoreError>>,
 {
     let mut wait = WAIT_FIRST;
-    while let Err(error) = write().await {
+    loop {
+        let error = match write().await {
+            Ok(written) => return Some(written),
+            Err(error) => error,
+        };
         error!(error = %error, "Could not {what}");
         if shared.is_stopping() {
-            return;
+            return None;
         }
         shared
             .clock

@@ -17,6 +17,7 @@ use hookseal_store::reference::AppRef;
 
 use crate::fanout::fan_out;
 use crate::lane::Job;
+pub use crate::ordering::PublishHeaders;
 use crate::routes::AppRoutes;
 use crate::shared::Shared;
 use crate::to_its_end::ToItsEnd;
@@ -40,6 +41,8 @@ pub struct Publish {
     pub payload: Bytes,
     /// How long the payload is kept.
     pub payload_retention: Duration,
+    /// The headers that it was published with.
+    pub headers: PublishHeaders,
     /// How a repetition is recognised.
     pub idempotency: Option<Idempotency>,
 }
@@ -167,7 +170,7 @@ async fn publish_once(
                 };
                 place.take(shared, Job::first(key, publish.payload.clone()));
             }
-            for destination in fan_out.overflowed {
+            for destination in fan_out.backlogged {
                 shared.lanes.note_backlog(shared, app, destination.id);
             }
             Ok(Published {

@@ -9,10 +9,13 @@ use std::thread;
 use tracing::error;
 
 use hookseal_domain::delivery::breaker::{Turn, Verdict};
+use hookseal_domain::endpoint::order::KeyHash;
 
 use crate::breakers;
-use crate::lane::Lane;
+use crate::lane::{Job, Lane};
 use crate::lanes::{Leaving, Left, Went};
+use crate::ordering;
+use crate::queue::After;
 use crate::shared::Shared;
 
 /// What an attempt holds of its lane: given back even if it panics.
@@ -21,23 +24,20 @@ pub(crate) struct Underway<'w> {
     lane: &'w Arc<Lane>,
     turn: Turn,
     job_bytes: usize,
+    order: Option<KeyHash>,
     left: bool,
 }
 
 // === impl Underway ===
 
 impl<'w> Underway<'w> {
-    pub(crate) fn new(
-        shared: &'w Arc<Shared>,
-        lane: &'w Arc<Lane>,
-        turn: Turn,
-        job_bytes: usize,
-    ) -> Self {
+    pub(crate) fn new(shared: &'w Arc<Shared>, lane: &'w Arc<Lane>, turn: Turn, job: &Job) -> Self {
         Self {
             shared,
             lane,
             turn,
-            job_bytes,
+            job_bytes: job.payload_bytes(),
+            order: job.rank.map(|rank| rank.key),
             left: false,
         }
     }
@@ -64,9 +64,14 @@ impl Drop for Underway<'_> {
         }
         self.lane.lost_worker();
         error!(endpoint.id = %self.lane.endpoint, "An attempt ended by a panic");
-        if let Some(change) = self.leave(Verdict::Unclear, None).change {
-            let (shared, lane) = (Arc::clone(self.shared), Arc::clone(self.lane));
-            tokio::spawn(async move { breakers::follow(&shared, &lane, change).await });
-        }
+        let change = self.leave(Verdict::Unclear, None).change;
+        let order = self.order;
+        let (shared, lane) = (Arc::clone(self.shared), Arc::clone(self.lane));
+        tokio::spawn(async move {
+            if let Some(change) = change {
+                breakers::follow(&shared, &lane, change).await;
+            }
+            ordering::go_on(&shared, &lane, order, After::GoBack).await;
+        });
     }
 }

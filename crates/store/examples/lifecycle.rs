@@ -129,7 +129,11 @@ async fn task(world: Arc<World>, each: usize, whole: bool) -> Result<Vec<Duratio
             tags: Vec::new(),
             payload: payload.clone(),
             payload_expires_at: now.plus(Duration::from_secs(90 * 86_400)),
-            deliveries: vec![NewDelivery { endpoint, start }],
+            deliveries: vec![NewDelivery {
+                endpoint,
+                start,
+                order: None,
+            }],
             idempotency: None,
             now,
         };

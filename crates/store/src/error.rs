@@ -82,6 +82,17 @@ pub enum ChangeError {
     Store(#[from] StoreError),
 }
 
+/// A delivery was not skipped.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SkipError {
+    /// There is no such delivery that is unfinished and has an order.
+    #[error("the endpoint has no unfinished, ordered delivery of the message")]
+    NotInOrder,
+    /// The store failed.
+    #[error("the skip was not stored")]
+    Store(#[from] StoreError),
+}
+
 /// A message was not sent again.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ResendError {

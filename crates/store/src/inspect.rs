@@ -73,7 +73,7 @@ pub enum MessageStatusFilter {
     Success,
     /// Waiting, in the backlog or held.
     Pending,
-    /// Ended otherwise than delivered.
+    /// Ended otherwise than delivered, or exhausted and blocking its order.
     Fail,
     /// Being tried.
     Sending,
@@ -86,6 +86,19 @@ pub struct DeliveredMessage {
     pub message: Message,
     /// How its delivery to the endpoint stands.
     pub status: DeliveryStatus,
+}
+
+/// What stands first in an order: everything of the same key waits for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OrderHead {
+    /// Whose delivery.
+    pub message: MessageId,
+    /// Where it stands.
+    pub state: Pending,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How many wait behind it, counted up to 1,001.
+    pub behind: usize,
 }
 
 /// An endpoint as one message has it.

@@ -24,6 +24,7 @@ use hookseal_domain::application::{Application, ApplicationSpec};
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
+use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec};
 use hookseal_domain::event_type::{EventType, EventTypeName, EventTypeSpec};
 use hookseal_domain::id::{AppId, AttemptId, EndpointId, MessageId, OrgId};
@@ -32,16 +33,17 @@ use hookseal_domain::signature::key::SigningKey;
 use hookseal_domain::time::Timestamp;
 
 use crate::config::{Created, EventTypeListing, NewEndpoint, NewSigningKey, Routing};
-use crate::error::{AcceptError, ChangeError, ResendError, StoreError};
+use crate::error::{AcceptError, ChangeError, ResendError, SkipError, StoreError};
 use crate::inspect::{
     AttemptFilter, AttemptScope, DeliveredMessage, Destined, MessageFilter, MessageStatusFilter,
+    OrderHead,
 };
 use crate::page::{Page, PageRequest};
 use crate::publish::{Accepted, Idempotency, NewMessage};
 use crate::reference::{AppRef, EndpointRef, MessageRef};
 use crate::retention::{Retained, RetentionPolicy};
 use crate::transport::TransportStore;
-use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit};
+use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Recorded};
 
 /// Everything that Hookseal remembers.
 ///
@@ -100,7 +102,8 @@ pub trait Store: TransportStore + Send + Sync {
     /// when the next one is due.
     async fn claim_due(&self, now: Timestamp, limit: PullLimit) -> Result<DueBatch, StoreError>;
 
-    /// Takes an endpoint's backlog into this node's ownership, oldest first.
+    /// Takes an endpoint's backlog into this node's ownership, oldest first. What has an order is
+    /// taken in it, and only if nothing before it is anywhere else than in the backlog.
     async fn pull_backlog(
         &self,
         app: AppId,
@@ -126,20 +129,39 @@ pub trait Store: TransportStore + Send + Sync {
     /// node's epoch does not own any more keeps its state; the attempt is kept all the same.
     async fn record(&self, finished: &FinishedAttempt) -> Result<(), StoreError>;
 
+    /// Takes down the attempt of a delivery that has an order, and returns when that is durable: what
+    /// comes after it must not be tried before.
+    async fn record_in_order(&self, finished: &FinishedAttempt) -> Result<Recorded, StoreError>;
+
     /// Moves up to `limit` held deliveries of endpoints that were enabled again into their backlog,
     /// and all that is held or waits for endpoints that were deleted, so that it ends; returns
     /// their endpoints, empty when there are none left.
     async fn release_held(&self, limit: usize) -> Result<Vec<(AppId, EndpointId)>, StoreError>;
 
     /// Makes a new delivery of an old message, with the whole schedule, in the backlog. Where one
-    /// is unfinished already, that one begins its schedule anew.
+    /// is unfinished already, that one begins its schedule anew, at its old place if it has an order;
+    /// else a new one takes the next place in the order given.
     async fn resend(
         &self,
         app: AppId,
         key: DeliveryKey,
+        order: Option<KeyHash>,
         now: Timestamp,
         idempotency: Option<Idempotency>,
     ) -> Result<(), ResendError>;
+
+    /// The first of each order of an endpoint, up to `limit` of them: those that wait or are blocked
+    /// before the others.
+    async fn order_heads(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        limit: usize,
+    ) -> Result<Vec<OrderHead>, StoreError>;
+
+    /// Ends an unfinished delivery that has an order, so that those behind it go on. An attempt
+    /// under way does not bring it back.
+    async fn skip(&self, app: AppId, key: DeliveryKey, now: Timestamp) -> Result<(), SkipError>;
 
     // --- applications ---
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use hookseal_domain::channel::Channel;
+use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, MessageId};
 use hookseal_domain::time::Timestamp;
@@ -42,8 +43,10 @@ pub struct NewMessage {
 pub struct NewDelivery {
     /// Whom to.
     pub endpoint: EndpointId,
-    /// Where it begins.
+    /// Where it begins; never owned if it has an order.
     pub start: DeliveryStart,
+    /// In which order it takes the next place; `None` if in none.
+    pub order: Option<KeyHash>,
 }
 
 /// Where a delivery begins.

@@ -26,6 +26,8 @@ mod idempotency;
 mod keyring;
 mod messages;
 mod migrate;
+mod order;
+mod order_heads;
 mod queue;
 mod reader;
 mod record;

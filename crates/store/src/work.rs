@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::{DeliveryKey, Next, Trigger};
+use hookseal_domain::endpoint::order::Rank;
 use hookseal_domain::id::AppId;
 use hookseal_domain::time::Timestamp;
 
@@ -44,6 +45,8 @@ pub struct Claimed {
     pub attempts: u32,
     /// The index of the schedule's step that comes next.
     pub step: u32,
+    /// Its place in an order; `None` if it has none.
+    pub rank: Option<Rank>,
     /// The bytes to deliver; `None` if expunged or expired.
     pub payload: Option<Bytes>,
 }
@@ -56,6 +59,15 @@ pub struct DueBatch {
     /// When the next one that is not in `deliveries` is due; `None` if there is none. May lie in
     /// the past: then ask again.
     pub next_due: Option<Timestamp>,
+}
+
+/// What became of a delivery whose attempt was taken down.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Recorded {
+    /// What follows from the attempt.
+    Followed,
+    /// Nothing: it was taken, resent or skipped since.
+    Overtaken,
 }
 
 /// An attempt to take down, with what follows from it.

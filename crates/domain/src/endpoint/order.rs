@@ -1,5 +1,10 @@
 //! In which order an endpoint gets its deliveries.
 
+mod pointer;
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::id::EndpointId;
 use crate::violation::Violation;
 
 /// Longest name of a header, and longest JSON pointer, in bytes.
@@ -31,6 +36,21 @@ pub enum OrderKey {
     /// Those whose payloads have the same value at this place (RFC 6901); without a value there:
     /// none.
     Pointer(String),
+}
+
+/// Stands for a key's value: the deliveries of an endpoint that have the same come one after the
+/// other. A hash, so that a value of somebody's event is not kept beside it; were two values to
+/// share one, their deliveries would share an order.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct KeyHash(i64);
+
+/// A delivery's place in its order.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Rank {
+    /// In which one.
+    pub key: KeyHash,
+    /// Whatever has a lower one is delivered before.
+    pub seq: i64,
 }
 
 /// What happens when a delivery is exhausted for which others wait.
@@ -72,6 +92,59 @@ impl OrderKey {
         }
         Ok(Self::Pointer(pointer.to_owned()))
     }
+
+    /// What its value in a message stands for; `None` if the message has none, and so is in no order.
+    pub fn hash<'m>(
+        &self,
+        endpoint: EndpointId,
+        payload: &[u8],
+        header: impl FnOnce(&str) -> Option<&'m [u8]>,
+    ) -> Option<KeyHash> {
+        match self {
+            Self::Endpoint => Some(KeyHash::ENDPOINT),
+            Self::Header(name) => Some(KeyHash::of_value(endpoint, self, header(name)?)),
+            Self::Pointer(at) => {
+                let value = pointer::value_at(at, payload)?;
+                Some(KeyHash::of_value(endpoint, self, value.as_bytes()))
+            }
+        }
+    }
+}
+
+// === impl KeyHash ===
+
+impl KeyHash {
+    /// That of a key without a value: all deliveries of an endpoint are in one order.
+    pub const ENDPOINT: Self = Self(0);
+
+    /// That of a value of an endpoint's key; another for each endpoint and kind of key.
+    pub fn of_value(endpoint: EndpointId, key: &OrderKey, value: &[u8]) -> Self {
+        let kind: &[u8] = match key {
+            OrderKey::Endpoint => return Self::ENDPOINT,
+            OrderKey::Header(_) => b"header\0",
+            OrderKey::Pointer(_) => b"pointer\0",
+        };
+        let mut context = Context::new(&SHA256);
+        context.update(kind);
+        context.update(&endpoint.raw().to_be_bytes());
+        context.update(value);
+        let digest = context.finish();
+        let mut first = [0; 8];
+        for (to, from) in first.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        Self(i64::from_be_bytes(first))
+    }
+
+    /// As it is stored.
+    pub const fn raw(self) -> i64 {
+        self.0
+    }
+
+    /// As it was stored.
+    pub const fn from_raw(raw: i64) -> Self {
+        Self(raw)
+    }
 }
 
 // === impl OnExhausted ===
@@ -104,6 +177,28 @@ mod tests {
         for bad in ["", "a b", "a:", "ä", &"x".repeat(257)] {
             assert!(OrderKey::header(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_key_is_another_for_each_value_and_endpoint() {
+        let (one, other) = (EndpointId::from_raw(1), EndpointId::from_raw(2));
+        let payload = br#"{"user": "a"}"#;
+        let pointer = OrderKey::pointer("/user").unwrap();
+        let header = OrderKey::header("user").unwrap();
+        let a = |_: &str| Some(&b"\"a\""[..]);
+        let of = |key: &OrderKey, endpoint| key.hash(endpoint, payload, a).unwrap();
+        let all = [
+            of(&OrderKey::Endpoint, one),
+            of(&pointer, one),
+            of(&pointer, other),
+            of(&header, one),
+            header.hash(one, payload, |_| Some(b"b")).unwrap(),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.into_iter().collect();
+        assert_eq!(distinct.len(), all.len(), "{all:?}");
+        assert_eq!(of(&pointer, one), of(&pointer, one));
+        assert_eq!(header.hash(one, payload, |_| None), None);
+        assert_eq!(pointer.hash(one, b"{}", a), None);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl LaneState {
             self.breaker = breaker;
             turn
         });
-        let begun = turn.and_then(|turn| Some((self.queue.pop_front()?, turn)));
+        let begun = turn.and_then(|turn| Some((self.queue.pop()?, turn)));
         if has_rate && begun.is_some() {
             self.pacing.began(clock.now());
         }

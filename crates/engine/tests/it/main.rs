@@ -4,6 +4,7 @@
 
 mod breaker;
 mod clock;
+mod order;
 mod pace;
 mod story;
 mod survival;

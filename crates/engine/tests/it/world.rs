@@ -28,7 +28,7 @@ use hookseal_domain::transport::policy::{EndpointTransport, TlsVersion, Transpor
 use hookseal_egress::{Egress, EgressConfig, PublicRoots, Resolver};
 use hookseal_engine::clock::Clock;
 use hookseal_engine::config::{EngineConfig, SvixHeaders};
-use hookseal_engine::publish::{Publish, PublishError, Published};
+use hookseal_engine::publish::{Publish, PublishError, PublishHeaders, Published};
 use hookseal_engine::{Engine, EngineParts};
 use hookseal_store::Store;
 use hookseal_store::config::NewEndpoint;
@@ -204,7 +204,8 @@ impl World {
     }
 
     pub(crate) async fn try_publish(&self, body: &str) -> Result<Published, PublishError> {
-        self.try_publish_to(body, None).await
+        self.publish_with(body, None, PublishHeaders::default())
+            .await
     }
 
     /// Publishes to the endpoints that want this channel.
@@ -212,6 +213,16 @@ impl World {
         &self,
         body: &str,
         channel: Option<Channel>,
+    ) -> Result<Published, PublishError> {
+        self.publish_with(body, channel, PublishHeaders::default())
+            .await
+    }
+
+    pub(crate) async fn publish_with(
+        &self,
+        body: &str,
+        channel: Option<Channel>,
+        headers: PublishHeaders,
     ) -> Result<Published, PublishError> {
         let publish = Publish {
             org: self.org,
@@ -222,6 +233,7 @@ impl World {
             tags: Vec::new(),
             payload: Bytes::copy_from_slice(body.as_bytes()),
             payload_retention: Duration::from_secs(90 * 86_400),
+            headers,
             idempotency: None,
         };
         self.engine.publish(publish).await

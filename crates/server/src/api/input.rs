@@ -40,6 +40,7 @@ pub(crate) struct Input {
     bytes: Bytes,
     /// What the client calls the request.
     key: Option<Vec<u8>>,
+    headers: HeaderMap,
 }
 
 // === impl Input ===
@@ -87,6 +88,11 @@ impl Input {
         })
     }
 
+    /// The headers, once.
+    pub(crate) fn take_headers(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.headers)
+    }
+
     /// Whether the client gave the request a key.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.key.is_some()
@@ -104,7 +110,11 @@ impl FromRequest<Api> for Input {
             Method::POST => request_key(&parts.headers)?,
             _ => None,
         };
-        Ok(Self { bytes, key })
+        Ok(Self {
+            bytes,
+            key,
+            headers: parts.headers,
+        })
     }
 }
 
@@ -151,6 +161,7 @@ mod tests {
         let input = Input {
             bytes: Bytes::from_static(body.as_bytes()),
             key: None,
+            headers: HeaderMap::new(),
         };
         let got = input.read::<Shape<'_>>();
         match expect {

@@ -14,7 +14,7 @@ use hookseal_domain::application::ApplicationSpec;
 use hookseal_domain::id::{MessageId, OrgId};
 use hookseal_domain::uid::Uid;
 use hookseal_domain::violation::Violation;
-use hookseal_engine::publish::PublishError;
+use hookseal_engine::publish::{PublishError, PublishHeaders};
 use hookseal_store::error::ChangeError;
 use hookseal_store::inspect::{Content, MessageFilter};
 use hookseal_store::page::{Order, PageRequest};
@@ -94,8 +94,9 @@ async fn create(
     AppPath(app): AppPath,
     State(api): State<Api>,
     Query(content): Query<Content>,
-    input: Input,
+    mut input: Input,
 ) -> Result<Response, ApiError> {
+    let headers = PublishHeaders::new(input.take_headers());
     let body: MessageIn<'_> = input.read()?;
     let mut message = body.check(input.bytes(), api.config.payload_bytes_max)?;
     if let Some(spec) = message.application.take() {
@@ -110,7 +111,7 @@ async fn create(
         ),
         None => return Err(ApiError::not_found("the application")),
     };
-    let publish = message.publish(org, app, idempotency);
+    let publish = message.publish(org, app, headers, idempotency);
     let published = api.engine.publish(publish).await.map_err(refused)?;
     let out = message.accepted(published.id, content);
     Ok(json(StatusCode::ACCEPTED, &out))

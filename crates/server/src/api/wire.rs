@@ -193,7 +193,7 @@ impl StatusText {
     pub(crate) const fn of_delivery(status: DeliveryStatus) -> Self {
         match status {
             DeliveryStatus::Ended(Ended::Delivered) => Self::Success,
-            DeliveryStatus::Ended(_) => Self::Fail,
+            DeliveryStatus::Ended(_) | DeliveryStatus::Pending(Pending::Blocked) => Self::Fail,
             DeliveryStatus::Pending(Pending::Owned) => Self::Sending,
             DeliveryStatus::Pending(_) => Self::Pending,
         }

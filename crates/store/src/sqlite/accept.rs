@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::Trigger;
+use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::slice::Slice;
 
 use crate::codes::{Code, PendingState};
@@ -18,6 +19,7 @@ use crate::sqlite::batch::Batch;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::keyring;
+use crate::sqlite::order;
 use crate::sqlite::rows::json;
 
 /// A payload that is kept shorter than this is forgotten by an index of its own; retention finds
@@ -28,7 +30,8 @@ const INSERT_MESSAGE: &str = "INSERT INTO message (slice, app, id, event_type, e
     tags, payload, payload_size, key_version, payload_expires, expires_early) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const INSERT_PENDING: &str = "INSERT INTO pending (msg, ep, slice, app, state, trigger, attempts, \
-    step, due, owner, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, NULL, ?7, ?8)";
+    step, due, owner, epoch, seq, order_key) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, NULL, ?7, ?8, ?9, ?10)";
 
 /// Accepts a message.
 pub(super) async fn message(
@@ -118,6 +121,10 @@ fn insert_deliveries(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rus
             DeliveryStart::Held => PendingState::Held,
         };
         let owned = state == PendingState::Owned;
+        let seq = delivery
+            .order
+            .map(|_| order::draw(batch, slice, delivery.endpoint.raw()))
+            .transpose()?;
         let row = params![
             message.id.raw(),
             delivery.endpoint.raw(),
@@ -127,6 +134,8 @@ fn insert_deliveries(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rus
             Trigger::Publish.code(),
             owned.then_some(batch.node),
             owned.then_some(batch.epoch),
+            seq,
+            delivery.order.map(KeyHash::raw),
         ];
         batch.execute(INSERT_PENDING, row)?;
     }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
+use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
@@ -14,6 +15,7 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all, first};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
+use crate::sqlite::order;
 
 /// Most endpoints looked at in one go.
 const ENDPOINTS_PER_RELEASE: i64 = 100;
@@ -39,8 +41,8 @@ const RESENDABLE: &str = "SELECT m.payload IS NOT NULL, e.disabled = 1 OR e.swit
     FROM message m, endpoint e WHERE m.slice = ?1 AND m.app = ?2 AND m.id = ?3 \
     AND e.slice = ?1 AND e.app = ?2 AND e.id = ?4 AND e.deleted_at IS NULL";
 const RESEND: &str = "INSERT INTO pending \
-    (msg, ep, slice, app, state, trigger, attempts, step, due, owner, epoch, claim) \
-    VALUES (?1, ?2, ?3, ?4, 2, ?5, 0, 0, NULL, NULL, NULL, ?6) \
+    (msg, ep, slice, app, state, trigger, attempts, step, due, owner, epoch, claim, seq, \
+    order_key) VALUES (?1, ?2, ?3, ?4, 2, ?5, 0, 0, NULL, NULL, NULL, ?6, ?7, ?8) \
     ON CONFLICT (msg, ep, slice) DO UPDATE SET state = 2, trigger = ?5, attempts = 0, step = 0, \
     due = NULL, owner = NULL, epoch = NULL, claim = claim + 1";
 
@@ -176,7 +178,7 @@ fn release_endpoint(
     let mut moved = 0;
     let mut states = vec![PendingState::Held];
     if deleted {
-        states.push(PendingState::Waiting);
+        states.extend([PendingState::Waiting, PendingState::Blocked]);
     }
     for state in states {
         let room = i64::try_from(room.saturating_sub(moved)).unwrap_or(i64::MAX);
@@ -195,6 +197,7 @@ pub(super) async fn resend(
     store: &SqliteStore,
     app: AppId,
     key: DeliveryKey,
+    order: Option<KeyHash>,
     now: Timestamp,
     request: Option<Idempotency>,
 ) -> Result<(), ResendError> {
@@ -218,7 +221,13 @@ pub(super) async fn resend(
         // Of a row that is gone nobody knows the claims, but there were fewer than milliseconds.
         let claim = now.as_millis().max(0);
         let trigger = Trigger::Resend.code();
-        let row = [message, endpoint, slice, app.raw(), trigger, claim];
+        // One that is unfinished keeps its place, or has none; then this one stays unused.
+        let seq = order
+            .map(|_| order::draw(batch, slice, endpoint))
+            .transpose()?;
+        let order = order.map(KeyHash::raw);
+        let app = app.raw();
+        let row = params![message, endpoint, slice, app, trigger, claim, seq, order];
         batch.execute(RESEND, row)?;
         idempotency::remember(batch, slice, request.as_ref(), message)?;
         Ok(Ok(()))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Row, params};
 
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
+use hookseal_domain::endpoint::order::{KeyHash, Rank};
 use hookseal_domain::id::{AppId, EndpointId, MessageId};
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
@@ -17,22 +18,27 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::Batch;
 use crate::sqlite::failure::{Failure, corrupt};
 use crate::sqlite::keyring::Keyring;
+use crate::sqlite::order::{self, Walk};
 use crate::work::{Claimed, DueBatch, NodeSession, PullLimit};
 
+/// What is read of a delivery that is taken.
 macro_rules! claim {
     ($which:literal) => {
         concat!(
             "SELECT p.msg, p.ep, p.slice, p.app, p.trigger, p.attempts, p.step, ",
-            "m.payload_size, m.key_version, m.payload, p.claim FROM pending p LEFT JOIN message m ",
+            "m.payload_size, m.key_version, m.payload, p.claim, p.order_key, p.seq, p.state ",
+            "FROM pending p LEFT JOIN message m ",
             "ON m.slice = p.slice AND m.app = p.app AND m.id = p.msg WHERE ",
             $which
         )
     };
 }
+pub(super) use claim;
 
 const DUE: &str = claim!("p.due IS NOT NULL AND p.due <= ?1 ORDER BY p.due LIMIT ?2");
 const BACKLOG: &str = claim!(
-    "p.owner IS NULL AND p.state = 2 AND p.slice = ?1 AND p.ep = ?2 ORDER BY p.msg LIMIT ?3"
+    "p.owner IS NULL AND p.state = 2 AND p.seq IS NULL AND p.slice = ?1 AND p.ep = ?2 \
+     ORDER BY p.msg LIMIT ?3"
 );
 const NEXT_DUE: &str = "SELECT due FROM pending WHERE due IS NOT NULL ORDER BY due LIMIT 1";
 const OWN: &str = "UPDATE pending SET state = 0, due = NULL, owner = ?4, epoch = ?5, \
@@ -60,7 +66,7 @@ pub(super) const STATEMENTS: [&str; 6] = [DUE, BACKLOG, NEXT_DUE, OWN, HOLD, TAK
 const LOOKS: usize = 4;
 
 /// A row with its payload as it is stored.
-struct Found {
+pub(super) struct Found {
     app: AppId,
     key: DeliveryKey,
     slice: i64,
@@ -68,16 +74,17 @@ struct Found {
     trigger: i64,
     attempts: i64,
     step: i64,
+    rank: Option<Rank>,
     payload: Option<(i64, Vec<u8>)>,
 }
 
 /// What was taken, and what was held instead.
 #[derive(Default)]
-struct Taken {
-    claimed: Vec<Claimed>,
+pub(super) struct Taken {
+    pub(super) claimed: Vec<Claimed>,
     held: Vec<(DeliveryKey, StoreError)>,
     /// Whether there may be more.
-    more: bool,
+    pub(super) more: bool,
 }
 
 /// Begins a new epoch.
@@ -140,13 +147,28 @@ pub(super) async fn backlog(
     endpoint: EndpointId,
     limit: PullLimit,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let keyring = Arc::clone(&store.keyring);
-    let take = move |batch: &mut Batch<'_>| {
-        let which = params![Slice::of(app).as_i64(), endpoint.raw(), rows(limit)];
-        Ok(Ok(take(batch, &keyring, BACKLOG, which, limit)?))
+    let mut walk = Walk::begin();
+    let mut taken = loop {
+        let keyring = Arc::clone(&store.keyring);
+        let take = move |batch: &mut Batch<'_>| {
+            let slice = Slice::of(app).as_i64();
+            let mut walk = walk;
+            let of = (slice, endpoint.raw());
+            let mut taken = order::take(batch, &keyring, &mut walk, of, limit)?;
+            let rest = taken.rest(limit);
+            let which = params![slice, endpoint.raw(), rows(rest)];
+            if rest.rows > 0 {
+                taken.join(take(batch, &keyring, BACKLOG, which, rest)?);
+            }
+            Ok(Ok((taken, walk)))
+        };
+        let (taken, walked) = store.writer.change::<_, _, StoreError>(take).await?;
+        taken.log_held();
+        walk = walked;
+        if !taken.claimed.is_empty() || walk.is_over() {
+            break taken;
+        }
     };
-    let mut taken = store.writer.change::<_, _, StoreError>(take).await?;
-    taken.log_held();
     // Nothing would mean that there is no more.
     match taken.held.pop() {
         Some((_, error)) if taken.claimed.is_empty() && taken.more => Err(error),
@@ -172,28 +194,7 @@ fn take(
         let found = look(batch, sql, which, limit)?;
         taken.more = !found.is_empty();
         for one in found {
-            let (key, slice) = (one.key, one.slice);
-            let row = [key.message.raw(), key.endpoint.raw(), slice];
-            match one.open(batch, keyring) {
-                Ok(claimed) => {
-                    let [message, endpoint, slice] = row;
-                    let owned = [
-                        message,
-                        endpoint,
-                        slice,
-                        batch.node,
-                        batch.epoch,
-                        claimed.claim,
-                    ];
-                    batch.execute(OWN, owned)?;
-                    taken.claimed.push(claimed);
-                }
-                Err(Failure::Store(error)) => {
-                    batch.execute(HOLD, row)?;
-                    taken.held.push((key, error));
-                }
-                Err(failure) => return Err(failure),
-            }
+            taken.own(batch, keyring, one)?;
         }
         if !taken.more || !taken.claimed.is_empty() {
             break;
@@ -224,9 +225,10 @@ fn look(
     Ok(found)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Found> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Found> {
     let payload: Option<Vec<u8>> = row.get(9)?;
     let key_version: Option<i64> = row.get(8)?;
+    let (key, seq): (Option<i64>, Option<i64>) = (row.get(11)?, row.get(12)?);
     Ok(Found {
         app: AppId::from_raw(row.get(3)?),
         key: DeliveryKey {
@@ -238,6 +240,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Found> {
         trigger: row.get(4)?,
         attempts: row.get(5)?,
         step: row.get(6)?,
+        rank: key.zip(seq).map(|(key, seq)| Rank {
+            key: KeyHash::from_raw(key),
+            seq,
+        }),
         payload: key_version.zip(payload),
     })
 }
@@ -271,6 +277,7 @@ impl Found {
             trigger,
             attempts,
             step,
+            rank: self.rank,
             payload,
         })
     }
@@ -279,6 +286,50 @@ impl Found {
 // === impl Taken ===
 
 impl Taken {
+    /// Takes a delivery, or holds it if it can't be made; tells whether it was taken.
+    pub(super) fn own(
+        &mut self,
+        batch: &Batch<'_>,
+        keyring: &Keyring,
+        one: Found,
+    ) -> Result<bool, Failure> {
+        let key = one.key;
+        let [message, endpoint, slice] = [key.message.raw(), key.endpoint.raw(), one.slice];
+        match one.open(batch, keyring) {
+            Ok(claimed) => {
+                let (node, epoch) = (batch.node, batch.epoch);
+                let owned = [message, endpoint, slice, node, epoch, claimed.claim];
+                batch.execute(OWN, owned)?;
+                self.claimed.push(claimed);
+                Ok(true)
+            }
+            Err(Failure::Store(error)) => {
+                batch.execute(HOLD, [message, endpoint, slice])?;
+                self.held.push((key, error));
+                Ok(false)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// What is left of a limit.
+    pub(super) fn rest(&self, limit: PullLimit) -> PullLimit {
+        let bytes = self.claimed.iter().map(|one| one.payload.as_ref());
+        let bytes: usize = bytes.flatten().map(bytes::Bytes::len).sum();
+        let full = !self.claimed.is_empty() && bytes >= limit.bytes;
+        let rows = limit.rows.saturating_sub(self.claimed.len());
+        PullLimit {
+            rows: if full { 0 } else { rows },
+            bytes: limit.bytes.saturating_sub(bytes),
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.claimed.extend(other.claimed);
+        self.held.extend(other.held);
+        self.more |= other.more;
+    }
+
     fn log_held(&self) {
         for (key, error) in &self.held {
             tracing::error!(

@@ -169,18 +169,21 @@ fn statements(
         PendingState::Waiting,
         PendingState::Backlog,
         PendingState::Held,
-        PendingState::Blocked,
     ];
     let waiting = states.map(|state| (unowned, state.code()));
+    let blocked = (unowned, PendingState::Blocked.code());
     let wanted: Vec<(&str, i64)> = match status {
         Some(MessageStatusFilter::Success) => vec![(delivered, 0)],
-        Some(MessageStatusFilter::Fail) => vec![(failed, 0)],
+        Some(MessageStatusFilter::Fail) => vec![(failed, 0), blocked],
         Some(MessageStatusFilter::Pending) => waiting.to_vec(),
         Some(MessageStatusFilter::Sending) => sending.collect(),
-        None => sending.chain(waiting).chain([(finished, 0)]).collect(),
+        None => sending
+            .chain(waiting)
+            .chain([blocked, (finished, 0)])
+            .collect(),
     };
     let prepare = |(sql, which)| {
-        // The four states share a text, so these can't come from the cache twice at a time.
+        // The states share a text, so these can't come from the cache twice at a time.
         Ok((connection.prepare_cached(sql)?, which))
     };
     wanted.into_iter().map(prepare).collect()
@@ -270,6 +273,11 @@ fn status(
         let ended = ended.ok_or_else(|| corrupt("outcome", "ended", message))?;
         return Ok(DeliveryStatus::Ended(ended));
     };
+    Ok(DeliveryStatus::Pending(pending(message.raw(), state, due)?))
+}
+
+/// Where an unfinished delivery stands, from its state and due time.
+pub(super) fn pending(message: i64, state: i64, due: Option<i64>) -> Result<Pending, Failure> {
     let pending = match (PendingState::from_code(state), due) {
         (Some(PendingState::Owned), None) => Pending::Owned,
         (Some(PendingState::Waiting), Some(due)) => Pending::Waiting {
@@ -278,7 +286,10 @@ fn status(
         (Some(PendingState::Backlog), None) => Pending::Backlog,
         (Some(PendingState::Held), None) => Pending::Held,
         (Some(PendingState::Blocked), None) => Pending::Blocked,
-        _ => return Err(corrupt("pending", "state", message).into()),
+        _ => {
+            let message = MessageId::from_raw(message);
+            return Err(corrupt("pending", "state", message).into());
+        }
     };
-    Ok(DeliveryStatus::Pending(pending))
+    Ok(pending)
 }

@@ -63,9 +63,9 @@ const LIST_DOWN: &str = select!(concat!(
 ));
 const EXPUNGE: &str = "UPDATE message SET payload = NULL, expires_early = NULL \
     WHERE slice = ?1 AND app = ?2 AND id = ?3";
-/// What waits or is held comes up now, and ends since there is nothing to deliver.
+/// What waits, is held or is blocked comes up now, and ends since there is nothing to deliver.
 pub(super) const BRING_UP: &str = "UPDATE pending SET state = 2, due = NULL \
-    WHERE msg = ?1 AND slice = ?2 AND state IN (1, 3)";
+    WHERE msg = ?1 AND slice = ?2 AND state IN (1, 3, 4)";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 6] =

@@ -18,7 +18,7 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::Batch;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::queue::Job;
-use crate::work::FinishedAttempt;
+use crate::work::{FinishedAttempt, Recorded};
 
 /// How long a delivery rests whose result could not be taken down.
 const UNRECORDED_PAUSE: Duration = Duration::from_mins(1);
@@ -31,9 +31,11 @@ const END: &str = "DELETE FROM pending \
 const RETRY: &str = "UPDATE pending SET state = 1, due = ?7, step = ?8, attempts = ?9, \
     owner = NULL, epoch = NULL \
     WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5 AND claim = ?6";
+const BLOCK: &str = "UPDATE pending SET state = 4, attempts = ?7, owner = NULL, epoch = NULL \
+    WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5 AND claim = ?6";
 const PUT_OFF: &str = "UPDATE pending SET state = 1, due = ?7, owner = NULL, epoch = NULL \
     WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND owner = ?4 AND epoch = ?5 AND claim = ?6";
-const PUT_OUTCOME: &str = "INSERT OR REPLACE INTO outcome (slice, ep, msg, ended, attempts, at) \
+pub(super) const PUT_OUTCOME: &str = "INSERT OR REPLACE INTO outcome (slice, ep, msg, ended, attempts, at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const MESSAGE_EXISTS: &str = "SELECT 1 FROM message WHERE slice = ?1 AND app = ?2 AND id = ?3";
 const FORGET_ATTEMPT: &str = "DELETE FROM attempt WHERE msg = ?1 AND id = ?2 AND slice = ?3";
@@ -44,9 +46,10 @@ const SWITCH_OFF: &str = "UPDATE endpoint SET switched_off = 1, switched_off_at 
     AND deleted_at IS NULL AND switched_off IS NULL AND updated_at <= ?4";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 6] = [
+pub(super) const STATEMENTS: [&str; 7] = [
     END,
     RETRY,
+    BLOCK,
     PUT_OFF,
     MESSAGE_EXISTS,
     FORGET_ATTEMPT,
@@ -66,6 +69,34 @@ pub(super) async fn attempt(
     store: &SqliteStore,
     finished: &FinishedAttempt,
 ) -> Result<(), StoreError> {
+    let (finished, sealed) = seal(store, finished).await?;
+    let bytes = sealed.bytes.len();
+    let result = |room| -> Box<dyn Job> {
+        Box::new(Taken {
+            finished,
+            sealed,
+            bytes,
+            _room: room,
+        })
+    };
+    store.writer.record(bytes, result).await
+}
+
+/// Makes an attempt durable before it returns.
+pub(super) async fn in_order(
+    store: &SqliteStore,
+    finished: &FinishedAttempt,
+) -> Result<Recorded, StoreError> {
+    let (finished, sealed) = seal(store, finished).await?;
+    let bytes = sealed.bytes.len();
+    let take_down = move |batch: &mut Batch<'_>| Ok(Ok(take_down(batch, &finished, &sealed)?));
+    store.writer.change_of_bytes(bytes, take_down).await
+}
+
+async fn seal(
+    store: &SqliteStore,
+    finished: &FinishedAttempt,
+) -> Result<(FinishedAttempt, Sealed), StoreError> {
     let keys = store.keys(finished.app).await?;
     let keys = keys.ok_or(StoreError::Unsealable { what: "data_key" })?;
     let attempt = &finished.attempt;
@@ -82,30 +113,12 @@ pub(super) async fn attempt(
         },
         ..*finished
     };
-    let bytes = sealed.bytes.len();
-    let result = |room| -> Box<dyn Job> {
-        Box::new(Taken {
-            finished,
-            sealed,
-            bytes,
-            _room: room,
-        })
-    };
-    store.writer.record(bytes, result).await
+    Ok((finished, sealed))
 }
 
 impl Job for Taken {
     fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), Failure> {
-        let slice = Slice::of(self.finished.app).as_i64();
-        if insert_attempt(batch, slice, &self.finished, &self.sealed)? == 0 {
-            return Ok(());
-        }
-        if !move_on(batch, slice, &self.finished)? {
-            forget_orphan(batch, slice, &self.finished)?;
-        }
-        if let Some(at) = self.finished.endpoint_gone_at {
-            switch_off(batch, slice, &self.finished, at)?;
-        }
+        take_down(batch, &self.finished, &self.sealed)?;
         Ok(())
     }
 
@@ -134,6 +147,28 @@ impl Job for Taken {
         put_off(batch, &self.finished)?;
         Ok(())
     }
+}
+
+fn take_down(
+    batch: &mut Batch<'_>,
+    finished: &FinishedAttempt,
+    sealed: &Sealed,
+) -> Result<Recorded, Failure> {
+    let slice = Slice::of(finished.app).as_i64();
+    if insert_attempt(batch, slice, finished, sealed)? == 0 {
+        // It was taken down before, with whatever follows.
+        return Ok(Recorded::Followed);
+    }
+    let recorded = if move_on(batch, slice, finished)? {
+        Recorded::Followed
+    } else {
+        forget_orphan(batch, slice, finished)?;
+        Recorded::Overtaken
+    };
+    if let Some(at) = finished.endpoint_gone_at {
+        switch_off(batch, slice, finished, at)?;
+    }
+    Ok(recorded)
 }
 
 fn insert_attempt(
@@ -185,6 +220,18 @@ fn move_on(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> rusqlit
             batch.execute(PUT_OUTCOME, row)?;
             Ok(true)
         }
+        Next::Block => {
+            let row = params![
+                message,
+                endpoint,
+                slice,
+                batch.node,
+                batch.epoch,
+                finished.claim,
+                attempt.number
+            ];
+            Ok(batch.execute(BLOCK, row)? == 1)
+        }
         Next::Retry { due, step } => {
             let row = params![
                 message,
@@ -207,7 +254,7 @@ fn put_off(batch: &Batch<'_>, finished: &FinishedAttempt) -> rusqlite::Result<us
     let later = ended_at(finished).plus(UNRECORDED_PAUSE);
     let due = match finished.next {
         Next::Retry { due, .. } => due.max(later),
-        Next::End(_) => later,
+        Next::End(_) | Next::Block => later,
     };
     let row = params![
         attempt.key.message.raw(),

@@ -8,6 +8,7 @@ use hookseal_domain::application::{Application, ApplicationSpec};
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
+use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec};
 use hookseal_domain::event_type::{EventType, EventTypeName, EventTypeSpec};
 use hookseal_domain::id::{AppId, AttemptId, EndpointId, MessageId, OrgId};
@@ -17,9 +18,10 @@ use hookseal_domain::time::Timestamp;
 
 use crate::Store;
 use crate::config::{Created, EventTypeListing, NewEndpoint, NewSigningKey, Routing};
-use crate::error::{AcceptError, ChangeError, ResendError, StoreError};
+use crate::error::{AcceptError, ChangeError, ResendError, SkipError, StoreError};
 use crate::inspect::{
     AttemptFilter, AttemptScope, DeliveredMessage, Destined, MessageFilter, MessageStatusFilter,
+    OrderHead,
 };
 use crate::page::{Page, PageRequest};
 use crate::publish::{Accepted, Idempotency, NewMessage};
@@ -28,9 +30,9 @@ use crate::retention::{Retained, RetentionPolicy};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::{
     accept, applications, attempts, backlog, claim, deliveries, endpoint_headers, endpoints,
-    event_types, idempotency, messages, record, retention, routing, signing_keys,
+    event_types, idempotency, messages, order_heads, record, retention, routing, signing_keys,
 };
-use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit};
+use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Recorded};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -115,6 +117,10 @@ impl Store for SqliteStore {
         record::attempt(self, finished).await
     }
 
+    async fn record_in_order(&self, finished: &FinishedAttempt) -> Result<Recorded, StoreError> {
+        record::in_order(self, finished).await
+    }
+
     async fn release_held(&self, limit: usize) -> Result<Vec<(AppId, EndpointId)>, StoreError> {
         backlog::release(self, limit).await
     }
@@ -123,10 +129,24 @@ impl Store for SqliteStore {
         &self,
         app: AppId,
         key: DeliveryKey,
+        order: Option<KeyHash>,
         now: Timestamp,
         idempotency: Option<Idempotency>,
     ) -> Result<(), ResendError> {
-        backlog::resend(self, app, key, now, idempotency).await
+        backlog::resend(self, app, key, order, now, idempotency).await
+    }
+
+    async fn order_heads(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        limit: usize,
+    ) -> Result<Vec<OrderHead>, StoreError> {
+        order_heads::list(self, app, endpoint, limit).await
+    }
+
+    async fn skip(&self, app: AppId, key: DeliveryKey, now: Timestamp) -> Result<(), SkipError> {
+        order_heads::skip(self, app, key, now).await
     }
 
     // --- applications ---

@@ -24,8 +24,8 @@ use crate::sqlite::reader::Readers;
 use crate::sqlite::{
     SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries,
     endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_types, few_pins,
-    handshake_users, handshakes, idempotency, keyring, messages, migrate, record, retention,
-    signing_keys, transport_book, transport_items,
+    handshake_users, handshakes, idempotency, keyring, messages, migrate, order, order_heads,
+    record, retention, signing_keys, transport_book, transport_items,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -37,7 +37,7 @@ fn schema() -> Connection {
 }
 
 fn statements() -> Vec<&'static str> {
-    let all: [&[&str]; 21] = [
+    let all: [&[&str]; 23] = [
         &applications::STATEMENTS,
         &attempts::STATEMENTS,
         &backlog::STATEMENTS,
@@ -54,6 +54,8 @@ fn statements() -> Vec<&'static str> {
         &handshakes::STATEMENTS,
         &keyring::STATEMENTS,
         &messages::STATEMENTS,
+        &order::STATEMENTS,
+        &order_heads::STATEMENTS,
         &record::STATEMENTS,
         &retention::STATEMENTS,
         &signing_keys::STATEMENTS,
@@ -113,8 +115,17 @@ fn claims_use_the_index_made_for_them() {
         first(take_back),
         "SEARCH pending USING INDEX pending_owned (owner=?)"
     );
-    let [end, retry, put_off, ..] = record::STATEMENTS;
-    assert_eq!([end, retry, put_off].map(first), [key, key, key]);
+    let [end, retry, block, put_off, ..] = record::STATEMENTS;
+    assert_eq!([end, retry, block, put_off].map(first), [key; 4]);
+    let [next_key, of_key] = order::STATEMENTS;
+    assert_eq!(
+        first(next_key),
+        "SEARCH pending USING COVERING INDEX pending_ordered (slice=? AND ep=? AND order_key>?)"
+    );
+    assert_eq!(
+        first(of_key),
+        "SEARCH p USING INDEX pending_ordered (slice=? AND ep=? AND order_key=? AND seq>?)"
+    );
 }
 
 #[test]

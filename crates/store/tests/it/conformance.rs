@@ -37,6 +37,12 @@ macro_rules! conformance {
                 keeps_many_at_once, ignores_what_is_gone,
                 moves_pins_on, moves_certificates_on, counts_users_of_roots,
                 knows_users_of_identities;
+            order: takes_in_the_order_of_acceptance, takes_nothing_past_what_is_under_way,
+                takes_the_rest_after_a_restart, keys_do_not_wait_for_each_other,
+                one_key_does_not_fill_a_pull, many_stuck_keys_hide_nothing,
+                a_blocked_head_waits_for_a_resend, a_finished_one_is_resent_at_the_end, skips,
+                an_older_attempt_does_not_move_a_resent_head, what_is_held_holds_up_the_rest,
+                a_blocked_one_ends_with_its_payload_or_endpoint, shows_the_heads;
             model: behaves_like_the_model;
         }
     };

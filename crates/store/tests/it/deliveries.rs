@@ -142,7 +142,10 @@ pub(crate) async fn resends(store: &dyn Store) {
     scene.end(key, Ended::Exhausted).await;
     let request = idempotency(9, 9, scene.now());
     let now = scene.now();
-    store.resend(scene.app, key, now, request).await.unwrap();
+    store
+        .resend(scene.app, key, None, now, request)
+        .await
+        .unwrap();
     assert_eq!(scene.status(key).await, BACKLOG);
     let pulled = store.pull_backlog(scene.app, endpoint, MANY).await.unwrap();
     scene.took(&pulled);
@@ -152,10 +155,13 @@ pub(crate) async fn resends(store: &dyn Store) {
     finished.attempt.trigger = Trigger::Resend;
     scene.record(finished).await;
     assert_eq!(scene.status(key).await, DELIVERED);
-    store.resend(scene.app, key, now, request).await.unwrap();
+    store
+        .resend(scene.app, key, None, now, request)
+        .await
+        .unwrap();
     assert_eq!(scene.status(key).await, DELIVERED, "the same request, once");
     let other = idempotency(9, 8, scene.now());
-    let refused = store.resend(scene.app, key, now, other).await;
+    let refused = store.resend(scene.app, key, None, now, other).await;
     assert!(
         matches!(refused, Err(ResendError::IdempotencyKeyReused)),
         "{refused:?}"
@@ -172,7 +178,7 @@ pub(crate) async fn resending_begins_anew(store: &dyn Store) {
         .await;
     for key in [waiting, owned] {
         store
-            .resend(scene.app, key, scene.now(), None)
+            .resend(scene.app, key, None, scene.now(), None)
             .await
             .unwrap();
         assert_eq!(scene.status(key).await, BACKLOG);
@@ -204,7 +210,7 @@ pub(crate) async fn late_results_leave_a_resent_delivery_alone(store: &dyn Store
             let older = scene.finished(key, 1, late);
             let resend = async || {
                 let now = scene.later(SECOND);
-                store.resend(scene.app, key, now, None).await.unwrap();
+                store.resend(scene.app, key, None, now, None).await.unwrap();
                 let pulled = store.pull_backlog(scene.app, endpoint, MANY).await.unwrap();
                 assert_eq!(pulled.len(), 1);
                 scene.took(&pulled);
@@ -232,7 +238,7 @@ pub(crate) async fn refuses_to_resend(store: &dyn Store) {
     let endpoint = scene.endpoint().await;
     let key = scene.owned(endpoint).await;
     scene.end(key, Ended::Delivered).await;
-    let resend = async |key| store.resend(scene.app, key, scene.now(), None).await;
+    let resend = async |key| store.resend(scene.app, key, None, scene.now(), None).await;
     let no_message = DeliveryKey {
         message: MessageId::from_raw(5),
         endpoint,

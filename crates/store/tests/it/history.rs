@@ -517,5 +517,10 @@ pub(crate) async fn keeps_applications_apart(store: &dyn Store) {
             .await
             .is_err()
     );
-    assert!(store.resend(other, key, scene.now(), None).await.is_err());
+    assert!(
+        store
+            .resend(other, key, None, scene.now(), None)
+            .await
+            .is_err()
+    );
 }

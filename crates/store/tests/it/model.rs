@@ -186,7 +186,7 @@ async fn apply(scene: &Scene<'_>, endpoints: &[EndpointId], model: &mut Model, c
                 && !model.disabled.get(&key.endpoint).unwrap_or(&false)
             {
                 store
-                    .resend(scene.app, key, scene.now(), None)
+                    .resend(scene.app, key, None, scene.now(), None)
                     .await
                     .unwrap();
                 model.set(key, Pending::Backlog);

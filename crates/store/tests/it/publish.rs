@@ -29,7 +29,11 @@ pub(crate) async fn accepts_a_message(store: &dyn Store) {
     message.deliveries = endpoints
         .iter()
         .zip(starts)
-        .map(|(&endpoint, (start, _))| NewDelivery { endpoint, start })
+        .map(|(&endpoint, (start, _))| NewDelivery {
+            endpoint,
+            start,
+            order: None,
+        })
         .collect();
     message.event_id = Some(uid("event-1"));
     message.channels = vec![Channel::parse("eu").unwrap()];

@@ -124,7 +124,11 @@ impl<'s> Scene<'s> {
     pub(crate) async fn message(&self, start: DeliveryStart, to: &[EndpointId]) -> NewMessage {
         let deliveries = to
             .iter()
-            .map(|&endpoint| NewDelivery { endpoint, start })
+            .map(|&endpoint| NewDelivery {
+                endpoint,
+                start,
+                order: None,
+            })
             .collect();
         NewMessage {
             id: self.id(),
@@ -164,7 +168,7 @@ impl<'s> Scene<'s> {
     pub(crate) fn finished(&self, key: DeliveryKey, number: u32, next: Next) -> FinishedAttempt {
         let ended = match next {
             Next::End(ended) => Some(ended),
-            Next::Retry { .. } => None,
+            Next::Retry { .. } | Next::Block => None,
         };
         let delivered = ended == Some(Ended::Delivered);
         FinishedAttempt {

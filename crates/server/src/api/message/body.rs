@@ -21,7 +21,7 @@ use hookseal_domain::limits::CHANNELS_PER_MESSAGE_MAX;
 use hookseal_domain::message::Message;
 use hookseal_domain::uid::Uid;
 use hookseal_domain::violation::Violation;
-use hookseal_engine::publish::Publish;
+use hookseal_engine::publish::{Publish, PublishHeaders};
 use hookseal_store::inspect::Content;
 use hookseal_store::publish::Idempotency;
 use hookseal_store::reference::AppRef;
@@ -228,6 +228,7 @@ impl<'a> CheckedMessage<'a> {
         &self,
         org: OrgId,
         app: AppRef,
+        headers: PublishHeaders,
         idempotency: Option<Idempotency>,
     ) -> Publish {
         Publish {
@@ -239,6 +240,7 @@ impl<'a> CheckedMessage<'a> {
             tags: self.tags.clone(),
             payload: self.payload.clone(),
             payload_retention: self.payload_retention,
+            headers,
             idempotency,
         }
     }

@@ -1,0 +1,272 @@
+//! What waits in a lane for a worker.
+//!
+//! **Invariant:** of the deliveries of one order at most one is given out at a time, the lowest that
+//! is here; the next one is not before that has ended.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::endpoint::order::KeyHash;
+
+use crate::lane::Job;
+
+/// A lane's deliveries in memory that no worker has begun.
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// What may begin, first come, first served.
+    ready: VecDeque<Ready>,
+    /// What has an order. Empty lines are forgotten once nothing of them is under way.
+    lines: HashMap<KeyHash, Line>,
+}
+
+enum Ready {
+    /// One without an order.
+    Job(Job),
+    /// The first of this line.
+    Line(KeyHash),
+}
+
+/// The deliveries of one key.
+#[derive(Default)]
+struct Line {
+    /// By place.
+    waiting: BTreeMap<i64, Job>,
+    /// Whether one of them is under way.
+    is_busy: bool,
+}
+
+/// What becomes of those that wait for a delivery that is under way no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum After {
+    /// It is out of their way.
+    GoOn,
+    /// It is unfinished: they go back to the store, and come again behind it.
+    GoBack,
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// How many may begin now.
+    pub(crate) fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether none may begin now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// Whether some of this order are here or under way.
+    pub(crate) fn has_order(&self, key: KeyHash) -> bool {
+        self.lines.contains_key(&key)
+    }
+
+    /// Whether some are here or under way of an order that is that of the whole endpoint.
+    pub(crate) fn is_one_order(&self) -> bool {
+        self.has_order(KeyHash::ENDPOINT)
+    }
+
+    /// Takes a delivery in. One of the same place is replaced and given back: it was taken before
+    /// somebody resent it.
+    pub(crate) fn push(&mut self, job: Job) -> Option<Job> {
+        let Some(rank) = job.rank else {
+            self.ready.push_back(Ready::Job(job));
+            return None;
+        };
+        let line = self.lines.entry(rank.key).or_default();
+        if !line.is_busy && line.waiting.is_empty() {
+            self.ready.push_back(Ready::Line(rank.key));
+        }
+        line.waiting.insert(rank.seq, job)
+    }
+
+    /// Gives out the next delivery. One with an order has to be ended with [`Queue::ended`].
+    pub(crate) fn pop(&mut self) -> Option<Job> {
+        match self.ready.pop_front()? {
+            Ready::Job(job) => Some(job),
+            Ready::Line(key) => {
+                let line = self.lines.get_mut(&key)?;
+                line.is_busy = true;
+                line.waiting.pop_first().map(|(_, job)| job)
+            }
+        }
+    }
+
+    /// Takes note that a delivery of this order is under way no more; gives back what goes back.
+    pub(crate) fn ended(&mut self, key: KeyHash, after: After) -> Vec<Job> {
+        let Some(line) = self.lines.get_mut(&key) else {
+            return Vec::new();
+        };
+        line.is_busy = false;
+        let back = match after {
+            After::GoOn => BTreeMap::new(),
+            After::GoBack => std::mem::take(&mut line.waiting),
+        };
+        if line.waiting.is_empty() {
+            self.lines.remove(&key);
+        } else {
+            self.ready.push_back(Ready::Line(key));
+        }
+        back.into_values().collect()
+    }
+
+    /// Gives back a delivery that waits here, with all behind it.
+    pub(crate) fn withdraw(&mut self, delivery: DeliveryKey) -> Vec<Job> {
+        let waits = |line: &Line| {
+            let mut waiting = line.waiting.iter();
+            waiting.find_map(|(seq, job)| (job.key == delivery).then_some(*seq))
+        };
+        let found = self
+            .lines
+            .iter_mut()
+            .find_map(|(key, line)| Some((*key, waits(line)?, line)));
+        let Some((key, seq, line)) = found else {
+            return Vec::new();
+        };
+        let back = line.waiting.split_off(&seq);
+        if line.waiting.is_empty() && !line.is_busy {
+            self.lines.remove(&key);
+            self.ready
+                .retain(|ready| !matches!(ready, Ready::Line(of) if *of == key));
+        }
+        back.into_values().collect()
+    }
+
+    /// Gives back everything.
+    pub(crate) fn drain(&mut self) -> Vec<Job> {
+        let ready = self.ready.drain(..).filter_map(|ready| match ready {
+            Ready::Job(job) => Some(job),
+            Ready::Line(_) => None,
+        });
+        let mut all: Vec<Job> = ready.collect();
+        for line in self.lines.values_mut() {
+            all.extend(std::mem::take(&mut line.waiting).into_values());
+        }
+        self.lines.retain(|_, line| line.is_busy);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use hookseal_domain::endpoint::order::Rank;
+    use hookseal_domain::id::{EndpointId, MessageId};
+
+    use super::*;
+
+    const X: KeyHash = KeyHash::from_raw(1);
+    const Y: KeyHash = KeyHash::from_raw(2);
+
+    fn key(message: i64) -> DeliveryKey {
+        DeliveryKey {
+            message: MessageId::from_raw(message),
+            endpoint: EndpointId::from_raw(9),
+        }
+    }
+
+    /// A delivery whose message is its place.
+    fn ordered(order: KeyHash, seq: i64) -> Job {
+        let rank = Some(Rank { key: order, seq });
+        Job {
+            rank,
+            ..Job::first(key(seq), Bytes::new())
+        }
+    }
+
+    fn free(message: i64) -> Job {
+        Job::first(key(message), Bytes::new())
+    }
+
+    fn queue(jobs: impl IntoIterator<Item = Job>) -> Queue {
+        let mut queue = Queue::default();
+        for job in jobs {
+            assert!(queue.push(job).is_none());
+        }
+        queue
+    }
+
+    fn popped(queue: &mut Queue) -> Vec<i64> {
+        std::iter::from_fn(|| queue.pop())
+            .map(|job| job.key.message.raw())
+            .collect()
+    }
+
+    fn messages(jobs: Vec<Job>) -> Vec<i64> {
+        jobs.iter().map(|job| job.key.message.raw()).collect()
+    }
+
+    #[test]
+    fn one_of_each_order_at_a_time() {
+        let (x1, x2, y3) = (ordered(X, 1), ordered(X, 2), ordered(Y, 3));
+        let mut queue = queue([x1, x2, y3, free(4)]);
+        assert_eq!(queue.len(), 3);
+        assert_eq!(popped(&mut queue), [1, 3, 4]);
+        assert!(queue.ended(Y, After::GoOn).is_empty());
+        assert!(queue.is_empty(), "the first of x is under way");
+        queue.ended(X, After::GoOn);
+        assert_eq!(popped(&mut queue), [2]);
+        queue.ended(X, After::GoOn);
+        assert!(queue.lines.is_empty());
+    }
+
+    #[test]
+    fn the_lowest_comes_first_however_they_came() {
+        let mut queue = queue([5, 3, 4].map(|seq| ordered(X, seq)));
+        assert_eq!(popped(&mut queue), [3]);
+        queue.push(ordered(X, 2));
+        queue.ended(X, After::GoOn);
+        assert_eq!(popped(&mut queue), [2]);
+    }
+
+    #[test]
+    fn behind_one_that_is_unfinished_all_go_back() {
+        let mut queue = queue([ordered(X, 1), ordered(X, 2), ordered(X, 3), ordered(Y, 4)]);
+        assert_eq!(popped(&mut queue), [1, 4]);
+        assert_eq!(messages(queue.ended(X, After::GoBack)), [2, 3]);
+        assert!(queue.is_empty());
+        // It comes again.
+        queue.push(ordered(X, 1));
+        assert_eq!(popped(&mut queue), [1]);
+    }
+
+    #[test]
+    fn what_was_resent_or_skipped_goes_back_with_those_behind_it() {
+        let mut queue = queue([1, 2, 3].map(|seq| ordered(X, seq)));
+        assert_eq!(messages(queue.withdraw(key(2))), [2, 3]);
+        assert!(queue.withdraw(key(2)).is_empty());
+        assert_eq!(messages(queue.withdraw(key(1))), [1]);
+        assert!(queue.is_empty() && queue.lines.is_empty());
+        queue.push(ordered(X, 1));
+        assert_eq!(popped(&mut queue), [1]);
+        queue.push(ordered(X, 2));
+        assert!(queue.withdraw(key(1)).is_empty(), "it is under way");
+        assert_eq!(messages(queue.withdraw(key(2))), [2]);
+        queue.push(ordered(X, 3));
+        assert!(queue.is_empty(), "the first is still under way");
+        queue.ended(X, After::GoOn);
+        assert_eq!(popped(&mut queue), [3]);
+    }
+
+    #[test]
+    fn draining_forgets_nothing_that_is_under_way() {
+        let mut queue = queue([ordered(X, 1), ordered(X, 2), ordered(Y, 3), free(4)]);
+        assert_eq!(queue.pop().map(|job| job.key), Some(key(1)));
+        let mut drained = messages(queue.drain());
+        drained.sort_unstable();
+        assert_eq!(drained, [2, 3, 4]);
+        queue.push(ordered(X, 2));
+        assert!(queue.is_empty());
+        queue.ended(X, After::GoOn);
+        assert_eq!(popped(&mut queue), [2]);
+    }
+
+    #[test]
+    fn one_that_comes_twice_is_given_back() {
+        let mut queue = queue([ordered(X, 1), ordered(X, 2)]);
+        assert!(queue.push(ordered(X, 2)).is_some());
+        assert_eq!(queue.len(), 1);
+    }
+}
