@@ -160,7 +160,7 @@ pub trait Store: TransportStore + Send + Sync {
     ) -> Result<Vec<OrderHead>, StoreError>;
 
     /// Ends an unfinished delivery that has an order, so that those behind it go on. An attempt
-    /// under way does not bring it back.
+    /// under way does not bring it back. One that was skipped already stays so.
     async fn skip(&self, app: AppId, key: DeliveryKey, now: Timestamp) -> Result<(), SkipError>;
 
     // --- applications ---

@@ -159,8 +159,6 @@ async fn a_skipped_one_is_never_tried_again_and_the_others_go_on() {
     for message in [messages[0], messages[2]] {
         let key = delivery(message, endpoint);
         world.engine.skip(world.app, key).await.unwrap();
-        let again = world.engine.skip(world.app, key).await;
-        assert!(again.is_err());
     }
     delivered(&world, messages[3]).await;
     assert_eq!(bodies(&hook), numbers([0, 1, 3]));

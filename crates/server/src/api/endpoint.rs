@@ -5,6 +5,7 @@ pub(crate) mod breaker;
 mod discipline;
 mod headers;
 mod mtls;
+mod order;
 mod pace;
 pub(crate) mod pins;
 mod private;
@@ -57,6 +58,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(server_ca::routes())
         .merge(transport::routes())
         .merge(pins::routes())
+        .merge(order::routes())
 }
 
 impl FromQuery for PageRequest<EndpointId> {

@@ -10,6 +10,7 @@ mod history;
 mod http;
 mod idempotency;
 mod messages;
+mod order;
 mod pace;
 mod pages;
 mod resources;

@@ -38,10 +38,14 @@ const BEHIND: &str = "SELECT 1 FROM pending WHERE seq IS NOT NULL \
     AND slice = ?1 AND ep = ?2 AND order_key = ?3 AND seq > ?4 LIMIT ?5";
 const ORDERED: &str = "SELECT attempts FROM pending \
     WHERE msg = ?1 AND ep = ?2 AND slice = ?3 AND app = ?4 AND seq IS NOT NULL";
+const SKIPPED: &str = "SELECT 1 FROM outcome \
+    WHERE slice = ?1 AND ep = ?2 AND msg = ?3 AND ended = 7 \
+    AND EXISTS (SELECT 1 FROM message WHERE slice = ?1 AND app = ?4 AND id = ?3) \
+    AND NOT EXISTS (SELECT 1 FROM pending WHERE msg = ?3 AND ep = ?2 AND slice = ?1)";
 const SKIP: &str = "DELETE FROM pending WHERE msg = ?1 AND ep = ?2 AND slice = ?3";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 5] = [STUCK, FIRST, BEHIND, ORDERED, SKIP];
+pub(super) const STATEMENTS: [&str; 6] = [STUCK, FIRST, BEHIND, ORDERED, SKIPPED, SKIP];
 
 /// A head with its key.
 struct Found {
@@ -103,7 +107,7 @@ fn read(row: &Row<'_>) -> Result<Found, Failure> {
 }
 
 /// Ends an unfinished delivery that has an order. What an attempt under way brings is taken down,
-/// but changes nothing any more.
+/// but changes nothing any more. One that was skipped already stays so.
 pub(super) async fn skip(
     store: &SqliteStore,
     app: AppId,
@@ -116,7 +120,10 @@ pub(super) async fn skip(
         let which = [message, endpoint, slice, app.raw()];
         let attempts: Option<i64> = first(batch.connection, ORDERED, which, |row| row.get(0))?;
         let Some(attempts) = attempts else {
-            return Ok(Err(SkipError::NotInOrder));
+            // A request that is repeated finds what it did.
+            let which = [slice, endpoint, message, app.raw()];
+            let skipped = first(batch.connection, SKIPPED, which, |_| Ok(()))?;
+            return Ok(skipped.ok_or(SkipError::NotInOrder));
         };
         batch.execute(SKIP, [message, endpoint, slice])?;
         let (ended, at) = (Ended::Skipped.code(), now.as_millis());

@@ -233,8 +233,15 @@ pub(crate) async fn skips(store: &dyn Store) {
         assert_eq!(scene.status(a).await, skipped);
     }
     assert_eq!(scene.attempts(a.message).await, 2);
-    let again = store.skip(scene.app, a, scene.now()).await;
-    assert!(matches!(again, Err(SkipError::NotInOrder)));
+    store.skip(scene.app, a, scene.now()).await.unwrap();
+    let ended = store.skip(scene.app, b, scene.now());
+    ended.await.unwrap();
+    store
+        .resend(scene.app, b, None, scene.now(), None)
+        .await
+        .unwrap();
+    let resent = store.skip(scene.app, b, scene.now()).await;
+    assert!(matches!(resent, Err(SkipError::NotInOrder)), "no order");
     let free = scene.accept(DeliveryStart::Backlog, &[endpoint]).await;
     let free = DeliveryKey {
         message: free,

@@ -23,7 +23,7 @@ enum For {
 }
 
 /// The matrix. An operation that is not in it fails the test.
-const MATRIX: [(&str, For); 73] = [
+const MATRIX: [(&str, For); 75] = [
     ("v1.application.list", For::Organisation),
     ("v1.application.create", For::Organisation),
     ("v1.application.get", For::OwnApplication),
@@ -43,6 +43,8 @@ const MATRIX: [(&str, For); 73] = [
     ("v1.endpoint.rotate-secret", For::OwnApplication),
     ("v1.endpoint.breaker.get", For::OwnApplication),
     ("v1.endpoint.breaker.reset", For::OwnApplication),
+    ("v1.endpoint.order.get", For::OwnApplication),
+    ("v1.endpoint.order.skip", For::OwnApplication),
     ("v1.endpoint.get-throttling-status", For::OwnApplication),
     ("v1.event-type.list", For::Tokens),
     ("v1.event-type.create", For::Organisation),
