@@ -149,6 +149,7 @@ mod tests {
         match RetrySchedule::default().decide(step, outcome, after, NOW, Jitter::ZERO) {
             Next::Retry { due, step } => Ok((due.since(NOW).as_secs(), step)),
             Next::End(ended) => Err(ended),
+            Next::Block => panic!("the schedule knows no order"),
         }
     }
 

@@ -9,6 +9,7 @@ mod hostile;
 mod interop;
 mod interop_clients;
 mod isolation;
+mod order;
 mod overload;
 mod rotation;
 mod story;
