@@ -21,7 +21,7 @@ use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_egress::{DeliveryRequest, Exchanged};
 use hookseal_store::transport::SeenHandshake;
-use hookseal_store::work::{FinishedAttempt, Recorded};
+use hookseal_store::work::FinishedAttempt;
 
 use crate::backlog;
 use crate::breakers;
@@ -325,7 +325,7 @@ async fn finish(
         next,
         endpoint_gone_at: gone.then_some(tried.began_at),
     };
-    let after = record(shared, job, &finished).await;
+    let after = ordering::record(shared, job, &finished).await;
     if gone {
         switch_off(shared, lane).await;
     }
@@ -333,23 +333,6 @@ async fn finish(
         shared.wake.at(due);
     }
     (outcome, after)
-}
-
-/// Takes an attempt down: what others wait for before they go on, the others when there is company.
-async fn record(shared: &Shared, job: &Job, finished: &FinishedAttempt) -> After {
-    const WHAT: &str = "record an attempt";
-    if job.rank.is_none() {
-        let record = || shared.store.record(finished);
-        until_stored(shared, WHAT, record).await;
-        return After::GoOn;
-    }
-    let record = || shared.store.record_in_order(finished);
-    match (until_stored(shared, WHAT, record).await, finished.next) {
-        (Some(Recorded::Followed), Next::End(_)) => After::GoOn,
-        (Some(Recorded::Overtaken) | None, _) | (_, Next::Retry { .. } | Next::Block) => {
-            After::GoBack
-        }
-    }
 }
 
 /// What happens to the delivery after this reply.

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
-use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::delivery::{DeliveryKey, Next};
 use hookseal_domain::endpoint::Destination;
 use hookseal_domain::endpoint::order::{KeyHash, OnExhausted, Order, OrderKey};
 use hookseal_domain::id::AppId;
 use hookseal_store::error::StoreError;
 use hookseal_store::reference::MessageRef;
+use hookseal_store::work::{FinishedAttempt, Recorded};
 
 use crate::backlog;
 use crate::lane::{Job, Lane};
+use crate::persist::until_stored;
 use crate::prepared::Prepared;
 use crate::queue::After;
 use crate::shared::Shared;
@@ -99,6 +101,24 @@ pub(crate) fn blocks(job: &Job, to: Option<&Prepared>) -> bool {
         )
     };
     job.rank.is_some() && to.is_some_and(blocking)
+}
+
+/// Takes an attempt down: what others wait for before they go on, the others when there is
+/// company. Tells what becomes of those that wait.
+pub(crate) async fn record(shared: &Shared, job: &Job, finished: &FinishedAttempt) -> After {
+    const WHAT: &str = "record an attempt";
+    if job.rank.is_none() {
+        let record = || shared.store.record(finished);
+        until_stored(shared, WHAT, record).await;
+        return After::GoOn;
+    }
+    let record = || shared.store.record_in_order(finished);
+    match (until_stored(shared, WHAT, record).await, finished.next) {
+        (Some(Recorded::Followed), Next::End(_)) => After::GoOn,
+        (Some(Recorded::Overtaken) | None, _) | (_, Next::Retry { .. } | Next::Block) => {
+            After::GoBack
+        }
+    }
 }
 
 /// Lets those behind a delivery go on, or hands them back, that is under way no more.

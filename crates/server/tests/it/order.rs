@@ -46,7 +46,7 @@ async fn ordered_endpoints_get_everything_in_order_though_the_server_is_killed()
     let mut world = world()
         .set(&format!("delivery.retry_schedule=[{steps}]"))
         .set(&format!(
-            "delivery.attempt_timeout=\"{}s\"",
+            "delivery.timeout=\"{}s\"",
             ATTEMPT_TIMEOUT.as_secs()
         ))
         .set("breaker.pause_first=\"100ms\"")

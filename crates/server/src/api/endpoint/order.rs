@@ -98,8 +98,8 @@ async fn skip(
     State(api): State<Api>,
     input: Input,
 ) -> Result<Response, ApiError> {
-    let message = MessageRef::parse(&input.read::<SkipIn>()?.msg_id);
     let endpoint = own.endpoint(&api, &named).await?.id;
+    let message = MessageRef::parse(&input.read::<SkipIn>()?.msg_id);
     let message = own.message(&api, &message).await?.id;
     let key = DeliveryKey { message, endpoint };
     api.engine.skip(own.id(), key).await?;
