@@ -1,6 +1,5 @@
 //! Brings the backlog into the lanes as they get room.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -66,21 +65,9 @@ async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
     match claimed {
         Ok(claimed) => {
             let more = !claimed.is_empty();
-            let mut refused = Vec::new();
-            let mut held_up = HashSet::new();
-            for job in claimed.into_iter().map(Job::from) {
-                let order = job.rank.map(|rank| rank.key);
-                // Nothing comes before what it is behind.
-                let admitted = if order.is_some_and(|order| held_up.contains(&order)) {
-                    Err(job)
-                } else {
-                    shared.lanes.admit(&shared, lane.app, job)
-                };
-                if let Err(job) = admitted {
-                    held_up.extend(order);
-                    refused.push((lane.app, job.key));
-                }
-            }
+            let jobs = claimed.into_iter().map(Job::from);
+            let refused = shared.lanes.admit_all(&shared, &lane, jobs).into_iter();
+            let refused: Vec<_> = refused.map(|job| (lane.app, job.key)).collect();
             let all_in = refused.is_empty();
             give_back(&shared, refused).await;
             shared.lanes.end_pull(&lane, more);

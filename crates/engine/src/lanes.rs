@@ -3,6 +3,7 @@
 //! **Invariant:** a lane gets no more than half of what is free, so that no backlog of one endpoint
 //! takes the memory of the others.
 
+mod admission;
 mod leaving;
 
 use std::collections::HashMap;

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::support::world;
 
 /// Events, where the environment names no other number: what a test run bears.
-const EVENTS: usize = 5_000;
+const EVENTS: usize = 10_000;
 /// Names another number, such as the 100,000 of a release.
 const EVENTS_VARIABLE: &str = "HOOKSEAL_ORDER_EVENTS";
 /// As many endpoints get them, each its share.
