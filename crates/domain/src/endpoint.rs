@@ -1,6 +1,5 @@
 //! An endpoint: a URL that receives, with its keys, headers, subscription and parking rule.
 
-pub mod batch;
 pub mod discipline;
 pub mod headers;
 pub mod order;

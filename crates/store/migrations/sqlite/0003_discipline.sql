@@ -1,7 +1,7 @@
 -- Delivery discipline: order, priority, expiry and scheduling of messages; how endpoints want it.
 
--- How an endpoint wants its deliveries, besides its pace: parallelism, order, batches. NULL if it
--- says nothing of it.
+-- How an endpoint wants its deliveries, besides its pace: parallelism and order. NULL if it says
+-- nothing of it.
 ALTER TABLE endpoint ADD COLUMN discipline TEXT;
 
 -- What a message says of its deliveries; no row if nothing, as most do.

@@ -1,11 +1,9 @@
 //! How an endpoint wants its deliveries, as it stands in its row.
 
 use std::num::NonZeroU16;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use hookseal_domain::endpoint::batch::BatchRule;
 use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
 use hookseal_domain::id::EndpointId;
@@ -21,8 +19,6 @@ struct Stored {
     max_in_flight: Option<NonZeroU16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     order: Option<StoredOrder>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    batch: Option<StoredBatch>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -33,13 +29,6 @@ struct StoredOrder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
     exhausted: String,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct StoredBatch {
-    events_max: u16,
-    wait_ms: u64,
 }
 
 /// The column's value; `None` where nothing was said.
@@ -65,10 +54,6 @@ pub(super) fn written(discipline: &Discipline) -> Option<String> {
     Some(json(&Stored {
         max_in_flight: discipline.max_in_flight,
         order,
-        batch: discipline.batch.map(|rule| StoredBatch {
-            events_max: rule.events_max(),
-            wait_ms: u64::try_from(rule.wait().as_millis()).unwrap_or(u64::MAX),
-        }),
     }))
 }
 
@@ -78,17 +63,11 @@ pub(super) fn read(row: &Typed<'_, EndpointId>) -> Result<Discipline, Failure> {
     let Stored {
         max_in_flight,
         order,
-        batch,
     } = row.json("discipline")?.unwrap_or_default();
     let order = order.map(|stored| order_of(&stored).ok_or_else(corrupt));
-    let batch = batch.map(|stored| {
-        let wait = Duration::from_millis(stored.wait_ms);
-        BatchRule::try_new(stored.events_max, wait).map_err(|_| corrupt())
-    });
     Ok(Discipline {
         max_in_flight,
         order: order.transpose()?.unwrap_or_default(),
-        batch: batch.transpose()?,
     })
 }
 

@@ -11,7 +11,6 @@ use hookseal_domain::application::{Application, ApplicationSpec};
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
-use hookseal_domain::endpoint::batch::BatchRule;
 use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::endpoint::url::EndpointUrl;
@@ -299,7 +298,6 @@ pub(crate) fn endpoint_spec(uid: Option<&str>) -> EndpointSpec {
         discipline: Discipline {
             max_in_flight: NonZeroU16::new(3),
             order: hookseal_domain::endpoint::order::Order::Any,
-            batch: Some(BatchRule::try_new(10, Duration::from_millis(200)).unwrap()),
         },
         metadata: BTreeMap::new(),
     }

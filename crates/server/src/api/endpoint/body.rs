@@ -15,9 +15,7 @@ use hookseal_domain::subscription::Subscription;
 use hookseal_domain::uid::Uid;
 
 use crate::api::check::{Fields, Length, number};
-use crate::api::endpoint::discipline::{
-    Batch, DisciplineIn, DisciplineOut, DisciplinePatch, OrderingKey,
-};
+use crate::api::endpoint::discipline::{DisciplineIn, DisciplineOut, DisciplinePatch, OrderingKey};
 use crate::api::endpoint::rules::{
     check_channels, check_event_types, check_headers, check_park_on, check_url,
 };
@@ -80,9 +78,6 @@ pub(crate) struct EndpointIn {
     /// With `fifo`: what is ordered among each other; everything if not given. An extension of
     /// Hookseal.
     ordering_key: Option<OrderingKey>,
-    /// How many events go into one request; one if not given. Not with `fifo`. An extension of
-    /// Hookseal.
-    batch: Option<Batch>,
     /// Your notes: at most 50.
     #[serde(default)]
     #[schema(default = json!({}))]
@@ -144,9 +139,6 @@ pub(crate) struct EndpointUpdate {
     /// With `fifo`: what is ordered among each other; everything if not given. An extension of
     /// Hookseal.
     ordering_key: Option<OrderingKey>,
-    /// How many events go into one request; one if not given. Not with `fifo`. An extension of
-    /// Hookseal.
-    batch: Option<Batch>,
     /// Your notes: at most 50.
     #[serde(default)]
     #[schema(default = json!({}))]
@@ -210,10 +202,6 @@ pub(crate) struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<OrderingKey>)]
     ordering_key: Patch<OrderingKey>,
-    /// How many events go into one request. An extension of Hookseal.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<Batch>)]
-    batch: Patch<Batch>,
     /// Your notes, all of them.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = BTreeMap<String, String>, required = false)]
@@ -301,7 +289,6 @@ impl EndpointIn {
             fifo: self.fifo,
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
-            batch: self.batch,
             metadata: self.metadata,
         };
         let spec = spec.check_fields(&mut fields, policy);
@@ -352,7 +339,6 @@ impl EndpointUpdate {
             fifo: self.fifo,
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
-            batch: self.batch,
         };
         let discipline = discipline.check(fields);
         let metadata = fields.metadata(self.metadata);
@@ -418,7 +404,6 @@ impl EndpointPatch {
             fifo: self.fifo,
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
-            batch: self.batch,
         };
         spec.discipline = discipline
             .apply(spec.discipline, &mut fields)

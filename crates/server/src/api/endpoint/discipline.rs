@@ -1,12 +1,10 @@
 //! How an endpoint wants its deliveries, besides their rate, as it comes in and goes out.
 
 use std::num::NonZeroU16;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use hookseal_domain::endpoint::batch::BatchRule;
 use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
 use hookseal_domain::violation::Violation;
@@ -29,25 +27,12 @@ pub(crate) struct OrderingKey {
     pointer: Option<String>,
 }
 
-/// How many events go into one request.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Batch {
-    /// Most events of one request.
-    #[schema(minimum = 2, maximum = 1000)]
-    max_events: i64,
-    /// How long the first of them waits for the others, in milliseconds.
-    #[schema(minimum = 0, maximum = 60_000)]
-    max_wait_ms: i64,
-}
-
 /// All that a body says of it.
 pub(crate) struct DisciplineIn {
     pub(crate) max_in_flight: Option<i64>,
     pub(crate) fifo: bool,
     pub(crate) on_exhausted: Option<String>,
     pub(crate) ordering_key: Option<OrderingKey>,
-    pub(crate) batch: Option<Batch>,
 }
 
 /// All that a PATCH says of it.
@@ -56,7 +41,6 @@ pub(crate) struct DisciplinePatch {
     pub(crate) fifo: Option<bool>,
     pub(crate) on_exhausted: Patch<String>,
     pub(crate) ordering_key: Patch<OrderingKey>,
-    pub(crate) batch: Patch<Batch>,
 }
 
 /// As it goes out: only what was said.
@@ -80,9 +64,6 @@ pub(crate) struct DisciplineOut {
     /// What is ordered among each other; everything if not given. An extension of Hookseal.
     #[serde(skip_serializing_if = "Option::is_none")]
     ordering_key: Option<OrderingKey>,
-    /// How many events go into one request; one if not given. An extension of Hookseal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch: Option<Batch>,
 }
 
 // === impl DisciplineIn ===
@@ -93,21 +74,11 @@ impl DisciplineIn {
         let max_in_flight = fields.optional("maxInFlight", self.max_in_flight, |most| {
             number(most, 1, u16::MAX)
         });
-        let batch = fields.optional("batch", self.batch, check_batch);
         let order = check_order(fields, self.fifo, self.on_exhausted, self.ordering_key);
-        let discipline = Discipline {
+        Some(Discipline {
             max_in_flight: max_in_flight?.and_then(NonZeroU16::new),
             order: order?,
-            batch: batch?,
-        };
-        if discipline.order != Order::Any && discipline.batch.is_some() {
-            let rule = "value_error.batch.ordered";
-            let message = "can't be given together with fifo: an event that is refused alone would \
-                           come behind later ones";
-            fields.add("batch", &Violation::new(rule, message));
-            return None;
-        }
-        Some(discipline)
+        })
     }
 }
 
@@ -131,7 +102,6 @@ impl DisciplinePatch {
             fifo,
             on_exhausted: self.on_exhausted.unwrap_or(was_exhausted),
             ordering_key: self.ordering_key.unwrap_or(was_key),
-            batch: self.batch.unwrap_or(was.batch),
         };
         whole.check(fields)
     }
@@ -153,7 +123,6 @@ impl DisciplineOut {
             fifo,
             on_exhausted,
             ordering_key,
-            batch: discipline.batch.map(Batch::of),
         }
     }
 }
@@ -167,22 +136,6 @@ impl OrderingKey {
         };
         Some(Self { header, pointer })
     }
-}
-
-impl Batch {
-    fn of(rule: BatchRule) -> Self {
-        Self {
-            max_events: i64::from(rule.events_max()),
-            max_wait_ms: i64::try_from(rule.wait().as_millis()).unwrap_or(i64::MAX),
-        }
-    }
-}
-
-fn check_batch(batch: Batch) -> Result<BatchRule, Violation> {
-    // What does not fit the type fits no rule either.
-    let events = u16::try_from(batch.max_events).unwrap_or(0);
-    let wait = u64::try_from(batch.max_wait_ms).unwrap_or(u64::MAX);
-    BatchRule::try_new(events, Duration::from_millis(wait))
 }
 
 fn check_order(

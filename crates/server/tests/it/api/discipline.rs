@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::shop::Shop;
 
-const NAMES: [&str; 5] = ["maxInFlight", "fifo", "onExhausted", "orderingKey", "batch"];
+const NAMES: [&str; 4] = ["maxInFlight", "fifo", "onExhausted", "orderingKey"];
 
 /// What an endpoint shows of it.
 fn shown(endpoint: &Value) -> Value {
@@ -47,8 +47,6 @@ async fn is_stored_shown_changed_and_cleared() {
         json!({}),
         "what goes with an order goes with it"
     );
-    let batch = json!({"batch": {"maxEvents": 100, "maxWaitMs": 250}});
-    assert_eq!(patch(batch.clone()).await, batch);
 
     let put = json!({"url": "https://example.com"}).to_string();
     let replaced = shop.ask("PUT", &one, put).await.expect(200);
@@ -65,7 +63,6 @@ async fn what_can_not_be_is_refused_by_name_and_changes_nothing() {
     let one = format!("{path}/e");
     let before = shop.get(&one).await;
     let key = |key: Value| json!({"fifo": true, "orderingKey": key});
-    let batch = |events: i64, wait: i64| json!({"fifo": false, "batch": {"maxEvents": events, "maxWaitMs": wait}});
     for (given, field, rule) in [
         (
             json!({"maxInFlight": 65_536}),
@@ -107,15 +104,6 @@ async fn what_can_not_be_is_refused_by_name_and_changes_nothing() {
             key(json!({"pointer": "a"})),
             "orderingKey",
             "value_error.ordering_key.pointer",
-        ),
-        (batch(1, 0), "batch", "value_error.batch.max_events"),
-        (batch(1001, 0), "batch", "value_error.batch.max_events"),
-        (batch(2, 60_001), "batch", "value_error.batch.max_wait"),
-        (batch(2, -1), "batch", "value_error.batch.max_wait"),
-        (
-            json!({"fifo": true, "batch": {"maxEvents": 2, "maxWaitMs": 0}}),
-            "batch",
-            "value_error.batch.ordered",
         ),
     ] {
         let answer = shop.ask("PATCH", &one, given.to_string()).await.expect(422);
