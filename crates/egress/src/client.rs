@@ -173,7 +173,14 @@ impl Inner {
         }
         // In a box of its own: what opens a connection is ten times as large as what uses one, and
         // would be moved about with every request.
-        Box::pin(self.attempt_anew(key, route, request, progress)).await
+        let copy = request.clone();
+        match Box::pin(self.attempt_anew(key, route, copy, progress)).await {
+            // It reloads just now: the next connection is to what comes after.
+            Err(error) if error.is_leave() => {
+                Box::pin(self.attempt_anew(key, route, request, progress)).await
+            }
+            result => result,
+        }
     }
 
     /// Makes an attempt on a new connection. If the receiver refuses our certificate and there are

@@ -115,6 +115,17 @@ impl ExchangeError {
         )
     }
 
+    /// Whether the connection ended before the request was written, or the peer said, as it left,
+    /// that it does not answer it any more (RFC 9113 §8.7): on another one it can be made again.
+    pub(crate) fn is_leave(&self) -> bool {
+        match self {
+            Self::Closed(error) => {
+                error.is_canceled() || find_cause::<h2::Error>(error).is_some_and(is_peer_leaving)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the peer answered something, though it can't be used.
     pub(crate) fn is_answer(&self) -> bool {
         matches!(

@@ -140,8 +140,12 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, f
 
 /// Whether a change kept the attempt from sending anything: it counts as none.
 fn was_overtaken(tried: &Tried, to: Option<&Prepared>) -> bool {
-    matches!(tried.reply, Reply::Failure(FailureKind::Internal))
-        && to.is_some_and(Prepared::is_retired)
+    // Nothing was sent, and by what holds now it may be another case.
+    let unsent = matches!(
+        tried.reply,
+        Reply::Failure(FailureKind::Internal | FailureKind::NotTrusted)
+    );
+    unsent && to.is_some_and(Prepared::is_retired)
 }
 
 /// Makes the attempt, if there is anybody to make it to.
