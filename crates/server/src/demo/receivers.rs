@@ -24,7 +24,7 @@ const MESSAGES_MAX: usize = 10_000;
 pub enum Role {
     /// Takes everything.
     Healthy,
-    /// Answers 503 to the first two attempts of each message.
+    /// Answers 404 to the first two attempts of each message.
     Flaky,
     /// Answers 410: it wants nothing any more.
     Gone,
@@ -84,7 +84,7 @@ impl Role {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Healthy => "takes everything",
-            Self::Flaky => "answers 503 to two attempts of each message, then recovers",
+            Self::Flaky => "answers 404 to two attempts of each message, then knows it",
             Self::Gone => "answers 410 Gone, which disables the endpoint",
         }
     }
@@ -109,7 +109,7 @@ impl Role {
     fn answer(self, requests: u32) -> StatusCode {
         match self {
             Self::Healthy => StatusCode::OK,
-            Self::Flaky if requests <= FLAKY_REFUSALS => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Flaky if requests <= FLAKY_REFUSALS => StatusCode::NOT_FOUND,
             Self::Flaky => StatusCode::OK,
             Self::Gone => StatusCode::GONE,
         }
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(ledger.counts(), expect);
 
         let (flaky, ledger) = answers(Role::Flaky, &["a", "b", "a", "a", "b"]);
-        assert_eq!(flaky, [503, 503, 503, 200, 503]);
+        assert_eq!(flaky, [404, 404, 404, 200, 404]);
         assert!(ledger.has_accepted("a", BODY));
         assert!(!ledger.has_accepted("a", b"{}"), "other bytes");
         assert!(!ledger.has_accepted("b", BODY), "refused so far");

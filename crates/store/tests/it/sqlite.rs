@@ -223,7 +223,8 @@ async fn what_was_acknowledged_survives_a_crash_at_any_moment() {
                 let found = after.message(scene.app, &Reference::Id(id)).await.unwrap();
                 assert_eq!(found.unwrap().payload.unwrap(), PAYLOAD);
             }
-            let page = crate::scene::first_page(250, Order::Ascending);
+            // All of them: a quick machine accepts many meanwhile.
+            let page = crate::scene::first_page(100_000, Order::Ascending);
             let filter = hookseal_store::inspect::MessageFilter::default();
             let success = Some(hookseal_store::inspect::MessageStatusFilter::Success);
             let delivered = after
