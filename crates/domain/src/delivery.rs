@@ -85,6 +85,22 @@ pub enum Next {
     },
 }
 
+// === impl Next ===
+
+impl Next {
+    /// What is undelivered when its message expires is looked at then, so that it ends.
+    #[must_use]
+    pub fn no_later_than(self, expires_at: Option<Timestamp>) -> Self {
+        match (self, expires_at) {
+            (Self::Retry { due, step }, Some(at)) => Self::Retry {
+                due: due.min(at),
+                step,
+            },
+            (next, _) => next,
+        }
+    }
+}
+
 // === impl Ended ===
 
 impl Ended {

@@ -1,10 +1,13 @@
 //! A message: one published event. Immutable.
 
+pub mod options;
+
 use bytes::Bytes;
 
 use crate::channel::Channel;
 use crate::event_type::EventTypeName;
 use crate::id::MessageId;
+use crate::message::options::MessageOptions;
 use crate::time::Timestamp;
 use crate::uid::Uid;
 
@@ -25,4 +28,6 @@ pub struct Message {
     pub payload: Option<Bytes>,
     /// When the payload is forgotten.
     pub payload_expires_at: Timestamp,
+    /// What it says of its deliveries.
+    pub options: MessageOptions,
 }

@@ -12,7 +12,6 @@ use tracing::{debug, error, info, warn};
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::breaker::{Turn, Verdict};
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
-use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::retry::Jitter;
 use hookseal_domain::delivery::{Ended, Next};
 use hookseal_domain::endpoint::ParkOn;
@@ -25,6 +24,7 @@ use hookseal_store::work::FinishedAttempt;
 
 use crate::backlog;
 use crate::breakers;
+use crate::expiry;
 use crate::find::{Found, find};
 use crate::lane::{Job, Lane, Onward};
 use crate::lanes::Went;
@@ -39,9 +39,6 @@ use crate::underway::Underway;
 
 /// Why nothing was sent where the store can't tell where to.
 const UNREADABLE: &str = "Hookseal can't read how to deliver to this endpoint; see its log";
-
-/// Why a delivery ends that has nothing to deliver.
-const PAYLOAD_GONE: &str = "The payload is not kept any more";
 
 /// Most changes in a row that a delivery follows at once; after those it goes by the schedule.
 const OVERTAKEN_MAX: u32 = 3;
@@ -63,7 +60,7 @@ pub(crate) fn spawn_worker(shared: &Arc<Shared>, lane: &Arc<Lane>) {
 /// A worker of a lane: tries one delivery after the other until the lane has no more for it.
 async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
     loop {
-        let Some(permit) = shared.budget.acquire(&lane.share, Priority::Normal).await else {
+        let Some(permit) = shared.budget.acquire(&lane.share, lane.most_urgent()).await else {
             if shared.is_stopping() || !lane.steps_back(&*shared.clock) {
                 return;
             }
@@ -101,8 +98,9 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, f
             Some(found) => found,
             None => find(shared, lane).await.0,
         };
-        // Without a payload there is nothing to hold: it ends.
-        if matches!(found, Found::Hold(_)) && job.payload.is_some() {
+        // Where there is nothing to send, there is nothing to hold: it ends.
+        let nothing = expiry::nothing_to_send(&job, shared.clock.now());
+        if matches!(found, Found::Hold(_)) && nothing.is_none() {
             hold(shared, lane, &job).await;
             break (Verdict::Untried, None, After::GoBack);
         }
@@ -155,18 +153,23 @@ async fn attempt(
     job: &Job,
     found: Found,
 ) -> (Tried, Option<Arc<Prepared>>) {
+    // First of all: whatever else is wrong, what is over is not to be tried again.
+    let nothing = expiry::nothing_to_send(job, shared.clock.now());
     match found {
-        Found::Send(to) => (send(shared, app, &to, job).await, Some(to)),
-        Found::Hold(to) => {
-            let tried = not_sent_to(shared, &to, FailureKind::PayloadExpired, PAYLOAD_GONE);
-            (tried, None)
+        Found::Send(to) if nothing.is_none() => (send(shared, app, &to, job).await, Some(to)),
+        Found::Send(to) | Found::Hold(to) => {
+            let (kind, reason) = nothing.unwrap_or(expiry::PAYLOAD_GONE);
+            (not_sent_to(shared, &to, kind, reason), None)
         }
         Found::Deleted => {
             let kind = FailureKind::EndpointDeleted;
             (not_sent(shared, kind, "The endpoint was deleted"), None)
         }
         // By the schedule, like any failure: one unreadable row must not keep a worker busy.
-        Found::Unreadable => (not_sent(shared, FailureKind::Internal, UNREADABLE), None),
+        Found::Unreadable => {
+            let (kind, reason) = nothing.unwrap_or((FailureKind::Internal, UNREADABLE));
+            (not_sent(shared, kind, reason), None)
+        }
     }
 }
 
@@ -196,9 +199,6 @@ fn verdict(shared: &Shared, lane: &Lane, tried: &Tried, to: Option<&Prepared>) -
 
 /// Signs and sends.
 async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
-    let Some(body) = job.payload.clone() else {
-        return not_sent_to(shared, to, FailureKind::PayloadExpired, PAYLOAD_GONE);
-    };
     let transport = match to.transport(&shared.egress).await {
         Ok(transport) => transport,
         Err(Unusable::Policy(error)) => {
@@ -211,6 +211,14 @@ async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
         }
     };
     let (id, began_at) = (shared.next_id(), shared.clock.now());
+    // Only now, since what came before may have taken its time.
+    let body = match (job.payload.clone(), expiry::nothing_to_send(job, began_at)) {
+        (Some(body), None) => body,
+        (_, nothing) => {
+            let (kind, reason) = nothing.unwrap_or(expiry::PAYLOAD_GONE);
+            return not_sent_to(shared, to, kind, reason);
+        }
+    };
     let headers = match to.sign(job.key, began_at, &body) {
         Ok(headers) => headers,
         Err(error) => {
@@ -343,6 +351,7 @@ async fn finish(
 fn decide(shared: &Shared, job: &Job, reply: &Reply, outcome: Outcome, now: Timestamp) -> Next {
     let retry_after = match reply {
         Reply::Failure(FailureKind::PayloadExpired) => return Next::End(Ended::PayloadExpired),
+        Reply::Failure(FailureKind::MessageExpired) => return Next::End(Ended::MessageExpired),
         Reply::Failure(_) => None,
         Reply::Response { retry_after, .. } => *retry_after,
     };
@@ -355,6 +364,7 @@ fn decide(shared: &Shared, job: &Job, reply: &Reply, outcome: Outcome, now: Time
         .config
         .retry_schedule
         .decide(job.step, outcome, retry_after, now, jitter)
+        .no_later_than(job.expires_at)
 }
 
 fn observe(shared: &Shared, lane: &Lane, tried: &Tried, outcome: Outcome, next: Next) {

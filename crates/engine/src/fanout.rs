@@ -34,8 +34,15 @@ pub(crate) fn fan_out(shared: &Arc<Shared>, routes: &AppRoutes, publish: &Publis
         {
             continue;
         }
-        let order = ordering::key_of(destination, &publish.payload, &publish.headers);
-        let start = if destination.disabled {
+        // What was put off comes at its time, and holds up nobody until then.
+        let order = match publish.options.deliver_at {
+            Some(_) => None,
+            None => ordering::key_of(destination, &publish.payload, &publish.headers),
+        };
+        let start = if let Some(due) = publish.options.deliver_at {
+            // Whether its endpoint is disabled, or has room, is looked at then.
+            DeliveryStart::Waiting { due }
+        } else if destination.disabled {
             DeliveryStart::Held
         } else if order.is_some() {
             // Its place is known when it is stored.

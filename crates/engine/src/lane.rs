@@ -13,11 +13,13 @@ use parking_lot::Mutex;
 
 use hookseal_domain::delivery::breaker::Breaker;
 use hookseal_domain::delivery::outcome::Outcome;
+use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::push_back::PushBack;
 use hookseal_domain::delivery::throttle::Slot;
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
 use hookseal_domain::endpoint::order::Rank;
 use hookseal_domain::id::{AppId, EndpointId};
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::time::Timestamp;
 use hookseal_store::work::Claimed;
 
@@ -50,6 +52,10 @@ pub(crate) struct Job {
     pub(crate) step: u32,
     /// Its place in an order; `None` if it has none.
     pub(crate) rank: Option<Rank>,
+    /// How urgent it is.
+    pub(crate) class: Priority,
+    /// Nothing is sent from then on; `None` if that never happens.
+    pub(crate) expires_at: Option<Timestamp>,
     /// The bytes to deliver; `None` if they are gone.
     pub(crate) payload: Option<Bytes>,
 }
@@ -102,7 +108,7 @@ pub(crate) enum Onward {
 
 impl Job {
     /// The first try of a new delivery.
-    pub(crate) fn first(key: DeliveryKey, payload: Bytes) -> Self {
+    pub(crate) fn first(key: DeliveryKey, options: MessageOptions, payload: Bytes) -> Self {
         Self {
             key,
             trigger: Trigger::Publish,
@@ -110,8 +116,15 @@ impl Job {
             attempts: 0,
             step: 0,
             rank: None,
+            class: options.priority,
+            expires_at: options.expires_at,
             payload: Some(payload),
         }
+    }
+
+    /// Whether nothing may be sent any more.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
     }
 
     /// Bytes of its payload.
@@ -133,8 +146,10 @@ impl From<Claimed> for Job {
             attempts,
             step,
             rank,
+            class,
+            expires_at,
             payload,
-            ..
+            app: _,
         } = claimed;
         Self {
             key,
@@ -143,6 +158,8 @@ impl From<Claimed> for Job {
             attempts,
             step,
             rank,
+            class,
+            expires_at,
             payload,
         }
     }
@@ -168,6 +185,11 @@ impl Lane {
                 pacing: Pacing::default(),
             }),
         })
+    }
+
+    /// The class of the most urgent delivery that may begin.
+    pub(crate) fn most_urgent(&self) -> Priority {
+        self.state.lock().queue.most_urgent().unwrap_or_default()
     }
 
     /// The next delivery for a worker that is running. `rules` are those that hold now; without,

@@ -399,6 +399,7 @@ mod tests {
     use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
     use hookseal_domain::delivery::retry::RetrySchedule;
     use hookseal_domain::id::MessageId;
+    use hookseal_domain::message::options::MessageOptions;
     use hookseal_domain::transport::failure::TlsFailure;
     use hookseal_store::retention::RetentionPolicy;
 
@@ -583,7 +584,8 @@ mod tests {
                 endpoint: EP,
             };
             let mut state = lane.state.lock();
-            state.queue.push(Job::first(key, Bytes::new()));
+            let job = Job::first(key, MessageOptions::default(), Bytes::new());
+            state.queue.push(job);
             state.running = 3;
         }
         let mut turns = Vec::new();

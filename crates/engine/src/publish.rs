@@ -10,6 +10,7 @@ use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, MessageId, OrgId};
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::uid::Uid;
 use hookseal_store::error::{AcceptError, StoreError};
 use hookseal_store::publish::{Accepted, Idempotency, NewMessage};
@@ -43,6 +44,8 @@ pub struct Publish {
     pub payload_retention: Duration,
     /// The headers that it was published with.
     pub headers: PublishHeaders,
+    /// What it says of its deliveries.
+    pub options: MessageOptions,
     /// How a repetition is recognised.
     pub idempotency: Option<Idempotency>,
 }
@@ -151,6 +154,7 @@ async fn publish_once(
         tags: publish.tags.clone(),
         payload: publish.payload.clone(),
         payload_expires_at: now.plus(publish.payload_retention),
+        options: publish.options,
         deliveries: fan_out.deliveries,
         idempotency: publish.idempotency,
         now,
@@ -168,7 +172,13 @@ async fn publish_once(
                     message: id,
                     endpoint: place.endpoint(),
                 };
-                place.take(shared, Job::first(key, publish.payload.clone()));
+                place.take(
+                    shared,
+                    Job::first(key, publish.options, publish.payload.clone()),
+                );
+            }
+            if let Some(due) = publish.options.deliver_at {
+                shared.wake.at(due);
             }
             for destination in fan_out.backlogged {
                 shared.lanes.note_backlog(shared, app, destination.id);

@@ -3,18 +3,23 @@
 //! **Invariant:** of the deliveries of one order at most one is given out at a time, the lowest that
 //! is here; the next one is not before that has ended.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::endpoint::order::KeyHash;
 
+use crate::class_queue::ClassQueue;
 use crate::lane::Job;
+
+/// Orders keep theirs whatever the classes of their messages, so all of them are of the same.
+const LINE_CLASS: Priority = Priority::Normal;
 
 /// A lane's deliveries in memory that no worker has begun.
 #[derive(Default)]
 pub(crate) struct Queue {
-    /// What may begin, first come, first served.
-    ready: VecDeque<Ready>,
+    /// What may begin.
+    ready: ClassQueue<Ready>,
     /// What has an order. Empty lines are forgotten once nothing of them is under way.
     lines: HashMap<KeyHash, Line>,
 }
@@ -57,6 +62,11 @@ impl Queue {
         self.ready.is_empty()
     }
 
+    /// The class of the most urgent that may begin now.
+    pub(crate) fn most_urgent(&self) -> Option<Priority> {
+        self.ready.most_urgent()
+    }
+
     /// Whether some of this order are here or under way.
     pub(crate) fn has_order(&self, key: KeyHash) -> bool {
         self.lines.contains_key(&key)
@@ -71,12 +81,12 @@ impl Queue {
     /// somebody resent it.
     pub(crate) fn push(&mut self, job: Job) -> Option<Job> {
         let Some(rank) = job.rank else {
-            self.ready.push_back(Ready::Job(job));
+            self.ready.push_back(job.class, Ready::Job(job));
             return None;
         };
         let line = self.lines.entry(rank.key).or_default();
         if !line.is_busy && line.waiting.is_empty() {
-            self.ready.push_back(Ready::Line(rank.key));
+            self.ready.push_back(LINE_CLASS, Ready::Line(rank.key));
         }
         line.waiting.insert(rank.seq, job)
     }
@@ -106,7 +116,7 @@ impl Queue {
         if line.waiting.is_empty() {
             self.lines.remove(&key);
         } else {
-            self.ready.push_back(Ready::Line(key));
+            self.ready.push_back(LINE_CLASS, Ready::Line(key));
         }
         back.into_values().collect()
     }
@@ -135,7 +145,7 @@ impl Queue {
 
     /// Gives back everything.
     pub(crate) fn drain(&mut self) -> Vec<Job> {
-        let ready = self.ready.drain(..).filter_map(|ready| match ready {
+        let ready = self.ready.drain().filter_map(|ready| match ready {
             Ready::Job(job) => Some(job),
             Ready::Line(_) => None,
         });
@@ -154,6 +164,7 @@ mod tests {
 
     use hookseal_domain::endpoint::order::Rank;
     use hookseal_domain::id::{EndpointId, MessageId};
+    use hookseal_domain::message::options::MessageOptions;
 
     use super::*;
 
@@ -172,12 +183,12 @@ mod tests {
         let rank = Some(Rank { key: order, seq });
         Job {
             rank,
-            ..Job::first(key(seq), Bytes::new())
+            ..Job::first(key(seq), MessageOptions::default(), Bytes::new())
         }
     }
 
     fn free(message: i64) -> Job {
-        Job::first(key(message), Bytes::new())
+        Job::first(key(message), MessageOptions::default(), Bytes::new())
     }
 
     fn queue(jobs: impl IntoIterator<Item = Job>) -> Queue {

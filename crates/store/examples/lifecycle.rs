@@ -13,6 +13,7 @@ use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId};
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::secret::Secret;
 use hookseal_domain::time::Timestamp;
 use hookseal_store::Store;
@@ -129,6 +130,7 @@ async fn task(world: Arc<World>, each: usize, whole: bool) -> Result<Vec<Duratio
             tags: Vec::new(),
             payload: payload.clone(),
             payload_expires_at: now.plus(Duration::from_secs(90 * 86_400)),
+            options: MessageOptions::default(),
             deliveries: vec![NewDelivery {
                 endpoint,
                 start,

@@ -102,6 +102,9 @@ pub enum ResendError {
     /// The payload was expunged or has expired.
     #[error("the payload does not exist any more")]
     PayloadGone,
+    /// The message has expired.
+    #[error("the message has expired")]
+    MessageExpired,
     /// The endpoint is disabled.
     #[error("the endpoint is disabled")]
     EndpointDisabled,

@@ -138,6 +138,11 @@ pub trait Store: TransportStore + Send + Sync {
     /// their endpoints, empty when there are none left.
     async fn release_held(&self, limit: usize) -> Result<Vec<(AppId, EndpointId)>, StoreError>;
 
+    /// Takes up to `limit` deliveries into this node's ownership whose message has expired, wherever
+    /// they wait, so that they are ended. Their payloads are not read.
+    async fn claim_expired(&self, now: Timestamp, limit: usize)
+    -> Result<Vec<Claimed>, StoreError>;
+
     /// Makes a new delivery of an old message, with the whole schedule, in the backlog. Where one
     /// is unfinished already, that one begins its schedule anew, at its old place if it has an order;
     /// else a new one takes the next place in the order given.

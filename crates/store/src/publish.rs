@@ -6,6 +6,7 @@ use hookseal_domain::channel::Channel;
 use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, MessageId};
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::uid::Uid;
 
@@ -30,6 +31,8 @@ pub struct NewMessage {
     pub payload: Bytes,
     /// When the payload is forgotten.
     pub payload_expires_at: Timestamp,
+    /// What it says of its deliveries.
+    pub options: MessageOptions,
     /// Its deliveries.
     pub deliveries: Vec<NewDelivery>,
     /// How a repetition is recognised.
@@ -58,6 +61,11 @@ pub enum DeliveryStart {
     Backlog,
     /// As a row that waits for its endpoint to be enabled.
     Held,
+    /// As a row that waits for the time that its message says.
+    Waiting {
+        /// When.
+        due: Timestamp,
+    },
 }
 
 /// What became of a message.

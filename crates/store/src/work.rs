@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use hookseal_domain::delivery::attempt::Attempt;
+use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{DeliveryKey, Next, Trigger};
 use hookseal_domain::endpoint::order::Rank;
 use hookseal_domain::id::AppId;
@@ -47,7 +48,11 @@ pub struct Claimed {
     pub step: u32,
     /// Its place in an order; `None` if it has none.
     pub rank: Option<Rank>,
-    /// The bytes to deliver; `None` if expunged or expired.
+    /// How urgent it is.
+    pub class: Priority,
+    /// When it ends undelivered; `None` if never.
+    pub expires_at: Option<Timestamp>,
+    /// The bytes to deliver; `None` if expunged or expired, or not read.
     pub payload: Option<Bytes>,
 }
 

@@ -55,6 +55,8 @@ pub enum FailureKind {
     EndpointDeleted,
     /// The payload does not exist any more; nothing was sent.
     PayloadExpired,
+    /// The time that the message set is over; nothing was sent.
+    MessageExpired,
 }
 
 /// What an attempt meant.
@@ -131,7 +133,9 @@ impl Outcome {
                 FailureKind::NotTrusted | FailureKind::Handshake => Self::NotTrusted,
                 FailureKind::Blocked => Self::Blocked,
                 FailureKind::Internal => Self::Internal,
-                FailureKind::EndpointDeleted | FailureKind::PayloadExpired => Self::Unsendable,
+                FailureKind::EndpointDeleted
+                | FailureKind::PayloadExpired
+                | FailureKind::MessageExpired => Self::Unsendable,
             },
         }
     }
@@ -284,6 +288,12 @@ mod tests {
             ),
             (
                 FailureKind::EndpointDeleted,
+                Outcome::Unsendable,
+                Fault::Us,
+                Again::Never,
+            ),
+            (
+                FailureKind::MessageExpired,
                 Outcome::Unsendable,
                 Fault::Us,
                 Again::Never,

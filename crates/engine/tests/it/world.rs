@@ -19,6 +19,7 @@ use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn};
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::{KeyKind, SigningKey};
 use hookseal_domain::subscription::Subscription;
@@ -224,6 +225,24 @@ impl World {
         channel: Option<Channel>,
         headers: PublishHeaders,
     ) -> Result<Published, PublishError> {
+        let options = MessageOptions::default();
+        self.try_publish_as(options, body, channel, headers).await
+    }
+
+    /// Publishes a message that says something of its deliveries.
+    pub(crate) async fn publish_as(&self, options: MessageOptions, body: &str) -> MessageId {
+        let headers = PublishHeaders::default();
+        let published = self.try_publish_as(options, body, None, headers).await;
+        published.unwrap().id
+    }
+
+    async fn try_publish_as(
+        &self,
+        options: MessageOptions,
+        body: &str,
+        channel: Option<Channel>,
+        headers: PublishHeaders,
+    ) -> Result<Published, PublishError> {
         let publish = Publish {
             org: self.org,
             app: AppRef::Id(self.app),
@@ -234,6 +253,7 @@ impl World {
             payload: Bytes::copy_from_slice(body.as_bytes()),
             payload_retention: Duration::from_secs(90 * 86_400),
             headers,
+            options,
             idempotency: None,
         };
         self.engine.publish(publish).await

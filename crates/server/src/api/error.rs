@@ -84,6 +84,8 @@ error_codes! {
     IdempotencyKeyReused "idempotency_key_reused" CONFLICT;
     /// The message can't be sent again: its payload was expunged or its retention is over.
     PayloadGone "payload_gone" CONFLICT;
+    /// The message can't be sent again: the time that its `expireAfter` set is over.
+    MessageExpired "message_expired" CONFLICT;
     /// The message can't be sent again: the endpoint is disabled. Enable it first.
     EndpointDisabled "endpoint_disabled" CONFLICT;
     /// The body, or the payload in it, is larger than the server is configured to take.
@@ -285,6 +287,10 @@ impl From<ResendError> for ApiError {
             ResendError::PayloadGone => Self::new(
                 ErrorCode::PayloadGone,
                 "the message's payload was expunged or its retention is over",
+            ),
+            ResendError::MessageExpired => Self::new(
+                ErrorCode::MessageExpired,
+                "the time that the message's expireAfter set is over",
             ),
             ResendError::EndpointDisabled => {
                 Self::new(ErrorCode::EndpointDisabled, "the endpoint is disabled")

@@ -1,6 +1,7 @@
 //! `/api/v1/app/{app_id}/msg`: messages.
 
 mod body;
+mod options;
 mod payload;
 
 use axum::extract::State;
@@ -98,7 +99,11 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let headers = PublishHeaders::new(input.take_headers());
     let body: MessageIn<'_> = input.read()?;
-    let mut message = body.check(input.bytes(), api.config.payload_bytes_max)?;
+    let mut message = body.check(
+        input.bytes(),
+        api.config.payload_bytes_max,
+        api.engine.now(),
+    )?;
     if let Some(spec) = message.application.take() {
         // Boxed, since it is seldom: every request would be as large as it.
         Box::pin(api.ensure_application(org, &app, spec)).await?;

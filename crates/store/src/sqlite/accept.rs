@@ -9,6 +9,7 @@ use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::Trigger;
 use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::slice::Slice;
+use hookseal_domain::time::Timestamp;
 
 use crate::codes::{Code, PendingState};
 use crate::error::AcceptError;
@@ -30,8 +31,10 @@ const INSERT_MESSAGE: &str = "INSERT INTO message (slice, app, id, event_type, e
     tags, payload, payload_size, key_version, payload_expires, expires_early) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const INSERT_PENDING: &str = "INSERT INTO pending (msg, ep, slice, app, state, trigger, attempts, \
-    step, due, owner, epoch, seq, order_key) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, NULL, ?7, ?8, ?9, ?10)";
+    step, due, owner, epoch, seq, order_key, class, expires) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?11, ?7, ?8, ?9, ?10, ?12, ?13)";
+const INSERT_OPTIONS: &str = "INSERT INTO message_option \
+    (slice, app, msg, class, deliver_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// Accepts a message.
 pub(super) async fn message(
@@ -80,6 +83,9 @@ fn insert(
         }
         return Err(error.into());
     }
+    if !message.options.is_default() {
+        insert_options(batch, slice, message)?;
+    }
     insert_deliveries(batch, slice, message)?;
     idempotency::remember(batch, slice, request, message.id.raw())?;
     Ok(Ok(Accepted::New))
@@ -113,12 +119,32 @@ fn insert_message(
     )
 }
 
+fn insert_options(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rusqlite::Result<usize> {
+    let options = message.options;
+    batch.execute(
+        INSERT_OPTIONS,
+        params![
+            slice,
+            message.app.raw(),
+            message.id.raw(),
+            options.priority.code(),
+            options.deliver_at.map(Timestamp::as_millis),
+            options.expires_at.map(Timestamp::as_millis),
+        ],
+    )
+}
+
 fn insert_deliveries(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rusqlite::Result<()> {
     for delivery in &message.deliveries {
         let state = match delivery.start {
             DeliveryStart::Owned => PendingState::Owned,
             DeliveryStart::Backlog => PendingState::Backlog,
             DeliveryStart::Held => PendingState::Held,
+            DeliveryStart::Waiting { .. } => PendingState::Waiting,
+        };
+        let due = match delivery.start {
+            DeliveryStart::Waiting { due } => Some(due.as_millis()),
+            DeliveryStart::Owned | DeliveryStart::Backlog | DeliveryStart::Held => None,
         };
         let owned = state == PendingState::Owned;
         let seq = delivery
@@ -136,6 +162,9 @@ fn insert_deliveries(batch: &Batch<'_>, slice: i64, message: &NewMessage) -> rus
             owned.then_some(batch.epoch),
             seq,
             delivery.order.map(KeyHash::raw),
+            due,
+            message.options.priority.code(),
+            message.options.expires_at.map(Timestamp::as_millis),
         ];
         batch.execute(INSERT_PENDING, row)?;
     }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
 use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::id::{AppId, EndpointId};
@@ -37,12 +38,14 @@ const TO_BACKLOG: &str = "UPDATE pending SET state = 2, due = NULL \
     WHERE msg = ?1 AND ep = ?2 AND slice = ?3";
 const RELEASED: &str =
     "UPDATE endpoint SET release_held = 0 WHERE slice = ?1 AND app = ?2 AND id = ?3";
-const RESENDABLE: &str = "SELECT m.payload IS NOT NULL, e.disabled = 1 OR e.switched_off IS NOT NULL \
-    FROM message m, endpoint e WHERE m.slice = ?1 AND m.app = ?2 AND m.id = ?3 \
+const RESENDABLE: &str = "SELECT m.payload IS NOT NULL, e.disabled = 1 OR e.switched_off IS NOT NULL, \
+    o.class, o.expires_at FROM message m CROSS JOIN endpoint e LEFT JOIN message_option o \
+    ON o.slice = m.slice AND o.app = m.app AND o.msg = m.id WHERE m.slice = ?1 AND m.app = ?2 AND m.id = ?3 \
     AND e.slice = ?1 AND e.app = ?2 AND e.id = ?4 AND e.deleted_at IS NULL";
 const RESEND: &str = "INSERT INTO pending \
     (msg, ep, slice, app, state, trigger, attempts, step, due, owner, epoch, claim, seq, \
-    order_key) VALUES (?1, ?2, ?3, ?4, 2, ?5, 0, 0, NULL, NULL, NULL, ?6, ?7, ?8) \
+    order_key, class, expires) \
+    VALUES (?1, ?2, ?3, ?4, 2, ?5, 0, 0, NULL, NULL, NULL, ?6, ?7, ?8, ?9, ?10) \
     ON CONFLICT (msg, ep, slice) DO UPDATE SET state = 2, trigger = ?5, attempts = 0, step = 0, \
     due = NULL, owner = NULL, epoch = NULL, claim = claim + 1";
 
@@ -210,14 +213,21 @@ pub(super) async fn resend(
             Earlier::OtherBody => return Ok(Err(ResendError::IdempotencyKeyReused)),
         }
         let found = batch.first(RESENDABLE, [slice, app.raw(), message, endpoint], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            Ok((
+                (row.get(0)?, row.get(1)?),
+                row.get::<_, Option<i64>>(2)?,
+                row.get::<_, Option<i64>>(3)?,
+            ))
         })?;
-        match found {
+        let (class, expires) = match found {
             None => return Ok(Err(ResendError::NotFound)),
-            Some((false, _)) => return Ok(Err(ResendError::PayloadGone)),
-            Some((true, true)) => return Ok(Err(ResendError::EndpointDisabled)),
-            Some((true, false)) => {}
-        }
+            Some(((false, _), ..)) => return Ok(Err(ResendError::PayloadGone)),
+            Some((_, _, Some(at))) if at <= now.as_millis() => {
+                return Ok(Err(ResendError::MessageExpired));
+            }
+            Some(((true, true), ..)) => return Ok(Err(ResendError::EndpointDisabled)),
+            Some(((true, false), class, expires)) => (class, expires),
+        };
         // Of a row that is gone nobody knows the claims, but there were fewer than milliseconds.
         let claim = now.as_millis().max(0);
         let trigger = Trigger::Resend.code();
@@ -227,7 +237,10 @@ pub(super) async fn resend(
             .transpose()?;
         let order = order.map(KeyHash::raw);
         let app = app.raw();
-        let row = params![message, endpoint, slice, app, trigger, claim, seq, order];
+        let class = class.unwrap_or(Priority::default().code());
+        let row = params![
+            message, endpoint, slice, app, trigger, claim, seq, order, class, expires
+        ];
         batch.execute(RESEND, row)?;
         idempotency::remember(batch, slice, request.as_ref(), message)?;
         Ok(Ok(()))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Row, params};
 
+use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
 use hookseal_domain::endpoint::order::{KeyHash, Rank};
 use hookseal_domain::id::{AppId, EndpointId, MessageId};
@@ -26,8 +27,8 @@ macro_rules! claim {
     ($which:literal) => {
         concat!(
             "SELECT p.msg, p.ep, p.slice, p.app, p.trigger, p.attempts, p.step, ",
-            "m.payload_size, m.key_version, m.payload, p.claim, p.order_key, p.seq, p.state ",
-            "FROM pending p LEFT JOIN message m ",
+            "m.payload_size, m.key_version, m.payload, p.claim, p.order_key, p.seq, p.state, ",
+            "p.class, p.expires FROM pending p LEFT JOIN message m ",
             "ON m.slice = p.slice AND m.app = p.app AND m.id = p.msg WHERE ",
             $which
         )
@@ -37,9 +38,14 @@ pub(super) use claim;
 
 const DUE: &str = claim!("p.due IS NOT NULL AND p.due <= ?1 ORDER BY p.due LIMIT ?2");
 const BACKLOG: &str = claim!(
-    "p.owner IS NULL AND p.state = 2 AND p.seq IS NULL AND p.slice = ?1 AND p.ep = ?2 \
-     ORDER BY p.msg LIMIT ?3"
+    "p.state = 2 AND p.seq IS NULL AND p.slice = ?1 AND p.ep = ?2 AND p.class = ?3 \
+     ORDER BY p.msg LIMIT ?4"
 );
+/// Wherever they wait; what is in memory is looked at there.
+const EXPIRED: &str = "SELECT p.msg, p.ep, p.slice, p.app, p.trigger, p.attempts, p.step, \
+    NULL, NULL, NULL, p.claim, p.order_key, p.seq, p.state, p.class, p.expires FROM pending p \
+    WHERE p.expires IS NOT NULL AND p.expires <= ?1 AND p.owner IS NULL \
+    ORDER BY p.expires LIMIT ?2";
 const NEXT_DUE: &str = "SELECT due FROM pending WHERE due IS NOT NULL ORDER BY due LIMIT 1";
 const OWN: &str = "UPDATE pending SET state = 0, due = NULL, owner = ?4, epoch = ?5, \
     claim = ?6 WHERE msg = ?1 AND ep = ?2 AND slice = ?3";
@@ -60,7 +66,7 @@ const HIGHEST_ID: &str = "SELECT max(id) FROM ( \
 const HEALTH: &str = "UPDATE node SET heartbeat = heartbeat WHERE id = ?1";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 6] = [DUE, BACKLOG, NEXT_DUE, OWN, HOLD, TAKE_BACK];
+pub(super) const STATEMENTS: [&str; 7] = [DUE, BACKLOG, NEXT_DUE, OWN, HOLD, TAKE_BACK, EXPIRED];
 
 /// How often to look for more where all that was read is held.
 const LOOKS: usize = 4;
@@ -75,6 +81,8 @@ pub(super) struct Found {
     attempts: i64,
     step: i64,
     rank: Option<Rank>,
+    class: i64,
+    expires: Option<i64>,
     payload: Option<(i64, Vec<u8>)>,
 }
 
@@ -156,9 +164,8 @@ pub(super) async fn backlog(
             let of = (slice, endpoint.raw());
             let mut taken = order::take(batch, &keyring, &mut walk, of, limit)?;
             let rest = taken.rest(limit);
-            let which = params![slice, endpoint.raw(), rows(rest)];
             if rest.rows > 0 {
-                taken.join(take(batch, &keyring, BACKLOG, which, rest)?);
+                taken.join(by_class(batch, &keyring, of, rest)?);
             }
             Ok(Ok((taken, walk)))
         };
@@ -174,6 +181,49 @@ pub(super) async fn backlog(
         Some((_, error)) if taken.claimed.is_empty() && taken.more => Err(error),
         _ => Ok(taken.claimed),
     }
+}
+
+/// Takes what is to be ended, since its message has expired.
+pub(super) async fn expired(
+    store: &SqliteStore,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Claimed>, StoreError> {
+    let keyring = Arc::clone(&store.keyring);
+    let take = move |batch: &mut Batch<'_>| {
+        let limit = PullLimit {
+            rows: limit,
+            bytes: usize::MAX,
+        };
+        let which = params![now.as_millis(), rows(limit)];
+        Ok(Ok(take(batch, &keyring, EXPIRED, which, limit)?))
+    };
+    let taken = store.writer.change::<_, _, StoreError>(take).await?;
+    taken.log_held();
+    Ok(taken.claimed)
+}
+
+/// Takes from the backlog of an endpoint: first each class up to its share of the limit, then
+/// whatever there is up to the whole.
+fn by_class(
+    batch: &Batch<'_>,
+    keyring: &Keyring,
+    (slice, endpoint): (i64, i64),
+    limit: PullLimit,
+) -> Result<Taken, Failure> {
+    let mut taken = Taken::default();
+    let shares = Priority::ALL.map(|class| (class, class.share_of(limit.rows)));
+    let wholes = Priority::ALL.map(|class| (class, limit.rows));
+    for (class, rows_max) in shares.into_iter().chain(wholes) {
+        let mut limit = taken.rest(limit);
+        limit.rows = limit.rows.min(rows_max);
+        if limit.rows == 0 {
+            continue;
+        }
+        let which = params![slice, endpoint, class.code(), rows(limit)];
+        taken.join(take(batch, keyring, BACKLOG, which, limit)?);
+    }
+    Ok(taken)
 }
 
 fn rows(limit: PullLimit) -> i64 {
@@ -244,6 +294,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Found> {
             key: KeyHash::from_raw(key),
             seq,
         }),
+        class: row.get(14)?,
+        expires: row.get(15)?,
         payload: key_version.zip(payload),
     })
 }
@@ -262,6 +314,7 @@ impl Found {
         let step = u32::try_from(self.step).map_err(|_| corrupt("step"))?;
         let claim = self.claim.checked_add(1).filter(|claim| *claim > 0);
         let claim = claim.ok_or_else(|| corrupt("claim"))?;
+        let class = Priority::from_code(self.class).ok_or_else(|| corrupt("class"))?;
         let payload = match self.payload {
             None => None,
             Some((key_version, sealed)) => {
@@ -278,6 +331,8 @@ impl Found {
             attempts,
             step,
             rank: self.rank,
+            class,
+            expires_at: self.expires.map(Timestamp::from_millis),
             payload,
         })
     }

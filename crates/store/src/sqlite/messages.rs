@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, MessageId, RawId};
 use hookseal_domain::message::Message;
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::uid::Uid;
@@ -39,8 +40,10 @@ macro_rules! select {
         concat!(
             "SELECT m.id AS id, m.event_type AS event_type, m.event_id AS event_id, ",
             "m.channels AS channels, m.tags AS tags, m.key_version AS key_version, ",
-            "m.payload_expires AS payload_expires, iif(?9, m.payload, NULL) AS payload ",
-            "FROM message m WHERE m.slice = ?1 AND m.app = ?2 AND ",
+            "m.payload_expires AS payload_expires, iif(?9, m.payload, NULL) AS payload, ",
+            "o.class AS class, o.deliver_at AS deliver_at, o.expires_at AS expires_at ",
+            "FROM message m LEFT JOIN message_option o ",
+            "ON o.slice = m.slice AND o.app = m.app AND o.msg = m.id WHERE m.slice = ?1 AND m.app = ?2 AND ",
             $which
         )
     };
@@ -250,5 +253,10 @@ fn read(row: &Row<'_>, keys: &DataKeys) -> Result<Message, Failure> {
         tags: row.json("tags")?.unwrap_or_default(),
         payload,
         payload_expires_at: row.time("payload_expires")?,
+        options: MessageOptions {
+            deliver_at: row.time_or_null("deliver_at")?,
+            expires_at: row.time_or_null("expires_at")?,
+            priority: row.code_or_null("class")?.unwrap_or_default(),
+        },
     })
 }

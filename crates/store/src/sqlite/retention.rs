@@ -28,6 +28,8 @@ const FORGET_ATTEMPT: &str = "DELETE FROM attempt WHERE msg = ?1 AND id = ?2 AND
 const FORGET_OUTCOME: &str = "DELETE FROM outcome WHERE slice = ?1 AND ep = ?2 AND msg = ?3";
 const UNFINISHED: &str = "SELECT ep FROM pending WHERE msg = ?1 AND slice = ?2 LIMIT ?3";
 const FORGET_PENDING: &str = "DELETE FROM pending WHERE msg = ?1 AND ep = ?2 AND slice = ?3";
+const FORGET_OPTIONS: &str = "DELETE FROM message_option WHERE slice = ?1 AND msg = ?2 \
+    AND app = (SELECT app FROM message WHERE rowid = ?3)";
 const FORGET_MESSAGE: &str = "DELETE FROM message WHERE rowid = ?1";
 const FORGET_PAYLOAD: &str =
     "UPDATE message SET payload = NULL, expires_early = NULL WHERE rowid = ?1";
@@ -43,13 +45,14 @@ const PAGES: &str = "SELECT (SELECT freelist_count FROM pragma_freelist_count), 
     (SELECT page_count FROM pragma_page_count)";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 10] = [
+pub(super) const STATEMENTS: [&str; 11] = [
     EARLY,
     ATTEMPTS,
     FORGET_ATTEMPT,
     FORGET_OUTCOME,
     UNFINISHED,
     FORGET_PENDING,
+    FORGET_OPTIONS,
     FORGET_MESSAGE,
     FORGET_PAYLOAD,
     WALK,
@@ -171,6 +174,7 @@ fn messages(
             break;
         }
         budget.spend(1);
+        batch.execute(FORGET_OPTIONS, [slice, id, rowid])?;
         batch.execute(FORGET_MESSAGE, [rowid])?;
         forgotten += 1;
     }

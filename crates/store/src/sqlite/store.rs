@@ -88,6 +88,14 @@ impl Store for SqliteStore {
         claim::due(self, now, limit).await
     }
 
+    async fn claim_expired(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        claim::expired(self, now, limit).await
+    }
+
     async fn pull_backlog(
         &self,
         app: AppId,

@@ -96,14 +96,18 @@ fn no_statement_reads_a_whole_table_or_sorts() {
 fn claims_use_the_index_made_for_them() {
     let connection = schema();
     let first = |sql| plan(&connection, sql).remove(0);
-    let [due, backlog, next_due, own, hold, take_back] = claim::STATEMENTS;
+    let [due, backlog, next_due, own, hold, take_back, expired] = claim::STATEMENTS;
     assert_eq!(
         first(due),
         "SEARCH p USING INDEX pending_due (due>? AND due<?)"
     );
     assert_eq!(
         first(backlog),
-        "SEARCH p USING INDEX pending_unowned (state=? AND slice=? AND ep=?)"
+        "SEARCH p USING INDEX pending_backlog (slice=? AND ep=? AND class=?)"
+    );
+    assert_eq!(
+        first(expired),
+        "SEARCH p USING INDEX pending_expires (expires>? AND expires<?)"
     );
     assert_eq!(
         first(next_due),

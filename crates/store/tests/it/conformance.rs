@@ -43,6 +43,8 @@ macro_rules! conformance {
                 a_blocked_head_waits_for_a_resend, a_finished_one_is_resent_at_the_end, skips,
                 an_older_attempt_does_not_move_a_resent_head, what_is_held_holds_up_the_rest,
                 a_blocked_one_ends_with_its_payload_or_endpoint, shows_the_heads;
+            timing: keeps_what_is_said, begins_when_it_is_said, takes_what_has_expired,
+                refuses_to_resend_what_has_expired, pulls_each_class_by_its_weight;
             model: behaves_like_the_model;
         }
     };

@@ -20,6 +20,7 @@ mod publish;
 mod retention;
 mod scene;
 mod sqlite;
+mod timing;
 mod transport;
 
 conformance::conformance!(sqlite);

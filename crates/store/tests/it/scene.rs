@@ -17,6 +17,7 @@ use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{EndpointSpec, ParkOn};
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::signature::key::{KeyKind, SigningKey};
 use hookseal_domain::subscription::Subscription;
 use hookseal_domain::time::Timestamp;
@@ -139,6 +140,7 @@ impl<'s> Scene<'s> {
             tags: Vec::new(),
             payload: Bytes::from_static(PAYLOAD.as_bytes()),
             payload_expires_at: self.now().plus(days(90)),
+            options: MessageOptions::default(),
             deliveries,
             idempotency: None,
             now: self.now(),

@@ -58,7 +58,9 @@ impl Verdict {
                 | FailureKind::NotTrusted
                 | FailureKind::Blocked
                 | FailureKind::Internal => Self::Unclear,
-                FailureKind::EndpointDeleted | FailureKind::PayloadExpired => Self::Untried,
+                FailureKind::EndpointDeleted
+                | FailureKind::PayloadExpired
+                | FailureKind::MessageExpired => Self::Untried,
             },
         }
     }
@@ -171,6 +173,7 @@ mod tests {
             (FailureKind::Internal, Verdict::Unclear),
             (FailureKind::EndpointDeleted, Verdict::Untried),
             (FailureKind::PayloadExpired, Verdict::Untried),
+            (FailureKind::MessageExpired, Verdict::Untried),
         ] {
             assert_eq!(Verdict::of(&Reply::Failure(kind), None), expect, "{kind:?}");
         }

@@ -19,6 +19,8 @@ use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{MessageId, OrgId};
 use hookseal_domain::limits::CHANNELS_PER_MESSAGE_MAX;
 use hookseal_domain::message::Message;
+use hookseal_domain::message::options::MessageOptions;
+use hookseal_domain::time::Timestamp;
 use hookseal_domain::uid::Uid;
 use hookseal_domain::violation::Violation;
 use hookseal_engine::publish::{Publish, PublishHeaders};
@@ -31,6 +33,7 @@ use crate::api::check::{Fields, Items, Length, number};
 use crate::api::error::ApiError;
 use crate::api::error::violations::Violations;
 use crate::api::input::too_large;
+use crate::api::message::options::{OptionsIn, OptionsOut};
 use crate::api::message::payload::check_payload;
 use crate::api::wire::{At, object, present, text};
 
@@ -78,9 +81,18 @@ pub(crate) struct MessageIn<'a> {
     #[serde(default, deserialize_with = "object")]
     #[schema(value_type = Option<ApplicationIn>)]
     application: Option<ApplicationIn>,
-    #[serde(borrow)]
-    #[schema(ignore)]
-    deliver_at: Option<&'a RawValue>,
+    /// When its deliveries begin: at most 30 days ahead, and before the payload's retention ends. A
+    /// time in the past means at once.
+    #[schema(value_type = Option<At>)]
+    deliver_at: Option<String>,
+    /// Seconds after which it is not worth delivering any more, from its publishing or, if that is
+    /// given, from `deliverAt`. What is undelivered then becomes a dead letter. An extension of
+    /// Hookseal.
+    #[schema(minimum = 1, maximum = 2_592_000)]
+    expire_after: Option<i64>,
+    /// How urgent it is: `high`, `normal` or `bulk`. An extension of Hookseal.
+    #[schema(value_type = Option<String>, default = "normal")]
+    priority: Option<String>,
     #[serde(borrow)]
     #[schema(ignore)]
     transformations_params: Option<BTreeMap<Cow<'a, str>, IgnoredAny>>,
@@ -95,6 +107,7 @@ pub(crate) struct CheckedMessage<'a> {
     channels: Vec<Channel>,
     tags: Vec<String>,
     payload_retention: Duration,
+    options: MessageOptions,
     /// The application to make if there is none.
     pub(crate) application: Option<ApplicationSpec>,
 }
@@ -127,6 +140,8 @@ pub(crate) struct MessageOut<'a> {
     payload: Payload<'a>,
     /// When it was published.
     timestamp: At,
+    #[serde(flatten)]
+    options: OptionsOut,
 }
 
 /// A payload as it goes out.
@@ -149,6 +164,7 @@ impl<'a> MessageIn<'a> {
         self,
         bytes: &Bytes,
         payload_bytes_max: usize,
+        now: Timestamp,
     ) -> Result<CheckedMessage<'a>, ApiError> {
         let mut violations = Violations::default();
         let mut fields = Fields::of_body(&mut violations);
@@ -164,7 +180,13 @@ impl<'a> MessageIn<'a> {
         let channels = check_channels(&mut fields, self.channels.as_deref());
         let tags = self.tags.as_deref().unwrap_or_default();
         let tags = fields.list("tags", tags, TAGS, check_tag);
-        let hours = self.check_retention(&mut fields);
+        let retention = self.check_retention(&mut fields);
+        let options = OptionsIn {
+            deliver_at: self.deliver_at,
+            expire_after: self.expire_after,
+            priority: self.priority,
+        };
+        let options = options.check(&mut fields, now, retention);
         let at = &["body", "application"];
         let application = match self.application {
             Some(given) => given.check(Fields::at(&mut violations, at)).map(Some),
@@ -178,7 +200,8 @@ impl<'a> MessageIn<'a> {
                 event_id: event_id?,
                 channels: channels?,
                 tags: tags?,
-                payload_retention: Duration::from_secs(hours?.checked_mul(3600)?),
+                payload_retention: retention?,
+                options: options?,
                 application: application?,
             })
         };
@@ -193,10 +216,6 @@ impl<'a> MessageIn<'a> {
     /// What we can't do is refused where leaving it undone would be noticed too late.
     fn check_unsupported(&self, fields: &mut Fields<'_>) {
         let not_supported = |what| Violation::new("value_error.not_supported", what);
-        if self.deliver_at.is_some() {
-            let text = "is not supported by this server; publish the message when it is to go out";
-            fields.add("deliverAt", &not_supported(text));
-        }
         for name in ["rawPayload", "headers"] {
             let given = self.transformations_params.as_ref();
             if given.is_some_and(|params| params.contains_key(name)) {
@@ -206,7 +225,7 @@ impl<'a> MessageIn<'a> {
         }
     }
 
-    fn check_retention(&self, fields: &mut Fields<'_>) -> Option<u64> {
+    fn check_retention(&self, fields: &mut Fields<'_>) -> Option<Duration> {
         let days = self.payload_retention_period;
         let days = fields.optional("payloadRetentionPeriod", days, |days| {
             number(days, 1, RETENTION_DAYS)
@@ -216,7 +235,8 @@ impl<'a> MessageIn<'a> {
             number(hours, 1, RETENTION_HOURS_MAX)
         });
         let days = days?.unwrap_or(RETENTION_DAYS);
-        u64::try_from(hours?.unwrap_or(days * 24)).ok()
+        let hours = u64::try_from(hours?.unwrap_or(days * 24)).ok()?;
+        Some(Duration::from_secs(hours.checked_mul(3600)?))
     }
 }
 
@@ -241,6 +261,7 @@ impl<'a> CheckedMessage<'a> {
             payload: self.payload.clone(),
             payload_retention: self.payload_retention,
             headers,
+            options: self.options,
             idempotency,
         }
     }
@@ -258,6 +279,7 @@ impl<'a> CheckedMessage<'a> {
                 Content::Without => Payload::Omitted,
             },
             timestamp: At(id.created_at()),
+            options: OptionsOut::of(self.options),
         }
     }
 }
@@ -275,6 +297,7 @@ impl MessageOut<'_> {
             tags: message.tags,
             payload: Payload::of(message.payload, content),
             timestamp: At(message.id.created_at()),
+            options: OptionsOut::of(message.options),
         }
     }
 }
@@ -360,7 +383,10 @@ mod tests {
 
     fn read(body: &Bytes) -> Option<Result<Bytes, ApiError>> {
         let read: MessageIn<'_> = serde_json::from_slice(body).ok()?;
-        Some(read.check(body, 1 << 20).map(|checked| checked.payload))
+        Some(
+            read.check(body, 1 << 20, Timestamp::from_millis(0))
+                .map(|checked| checked.payload),
+        )
     }
 
     fn json_text() -> impl Strategy<Value = String> {

@@ -65,6 +65,39 @@ async fn messages_are_shown_as_they_were_given() {
 }
 
 #[tokio::test]
+async fn messages_say_when_and_how_urgently() {
+    let shop = Shop::open().await;
+    let app = shop.app("a").await;
+    let endpoint = shop.endpoint(&app, "https://example.com").await;
+    let path = format!("/app/{app}/msg");
+    let body = r#"{"eventType": "t", "payload": {"a": 1}, "deliverAt": "2026-11-24T09:20:00+01:00",
+        "expireAfter": 60, "priority": "bulk"}"#;
+    let made = shop.ask("POST", &path, body).await.expect(202);
+    let expect = json!({"id": made["id"], "eventType": "t", "payload": {"a": 1},
+        "timestamp": "2026-11-23T08:20:00.000Z", "deliverAt": "2026-11-24T08:20:00.000Z",
+        "expiresAt": "2026-11-24T08:21:00.000Z", "priority": "bulk"});
+    assert_eq!(made, expect);
+    let shown = format!("{path}/{}", expect["id"].as_str().unwrap());
+    assert_eq!(shop.get(&shown).await, expect);
+    assert_eq!(shop.get(&path).await["data"][0], expect);
+    let deliveries = shop.get(&format!("{shown}/endpoint")).await;
+    let due = &deliveries["data"][0]["nextAttempt"];
+    assert_eq!(due, "2026-11-24T08:20:00.000Z", "{deliveries}");
+    // What says nothing new, and what is past, is not shown.
+    let body = r#"{"eventType": "t", "payload": {"a": 1}, "deliverAt": "2026-11-23T08:19:59Z",
+        "priority": "normal"}"#;
+    let made = shop.ask("POST", &path, body).await.expect(202);
+    let expect = json!({"id": made["id"], "eventType": "t", "payload": {"a": 1},
+        "timestamp": "2026-11-23T08:20:00.000Z"});
+    assert_eq!(made, expect);
+
+    shop.advance(Duration::from_secs(25 * 3600));
+    let resend = format!("{shown}/endpoint/{endpoint}/resend");
+    let resend = shop.ask("POST", &resend, "").await;
+    assert_eq!(resend.error(409), "message_expired");
+}
+
+#[tokio::test]
 async fn expunged_payloads_are_gone() {
     let shop = Shop::open().await;
     let app = shop.app("a").await;

@@ -760,13 +760,47 @@ async fn messages() {
         )
         .await;
     }
-    let text = "is not supported by this server; publish the message when it is to go out";
-    check(
-        json!({"deliverAt": "2026-11-24T00:00:00Z"}),
-        &["deliverAt"],
-        ("value_error.not_supported", text),
-    )
-    .await;
+    let cases = [
+        (
+            json!({"deliverAt": "tomorrow"}),
+            "deliverAt",
+            "value_error.datetime",
+            "is not an RFC 3339 date and time such as 2026-11-23T08:30:00Z",
+        ),
+        (
+            json!({"deliverAt": "2027-01-01T00:00:00Z"}),
+            "deliverAt",
+            "value_error.deliver_at.too_far",
+            "must be at most 30 days ahead",
+        ),
+        (
+            json!({"deliverAt": "2026-11-24T08:20:00Z", "payloadRetentionHours": 24}),
+            "deliverAt",
+            "value_error.deliver_at.retention",
+            "must be before the payload's retention ends",
+        ),
+        (
+            json!({"expireAfter": 0}),
+            "expireAfter",
+            "value_error.number",
+            "must be from 1 to 2592000",
+        ),
+        (
+            json!({"expireAfter": 2_592_001}),
+            "expireAfter",
+            "value_error.number",
+            "must be from 1 to 2592000",
+        ),
+        (
+            json!({"priority": "urgent"}),
+            "priority",
+            "value_error.priority",
+            "must be high, normal or bulk",
+        ),
+    ];
+    for (body, field, rule, message) in cases {
+        check(body, &[field], (rule, message)).await;
+    }
     let text = "is not supported by this server; payloads are JSON objects";
     check(
         json!({"transformationsParams": {"rawPayload": "x"}}),
