@@ -51,8 +51,20 @@ const RULES: &[(&str, &str)] = &[
         "The value must be an RFC 3339 date and time.",
     ),
     (
+        "value_error.deliver_at.retention",
+        "The payload would not be kept until then.",
+    ),
+    (
+        "value_error.deliver_at.too_far",
+        "A message can be scheduled at most 30 days ahead.",
+    ),
+    (
         "value_error.iterator",
         "The iterator must be one that a list gave.",
+    ),
+    (
+        "value_error.priority",
+        "The class must be `high`, `normal` or `bulk`.",
     ),
     (
         "value_error.url",
