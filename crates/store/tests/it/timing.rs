@@ -149,7 +149,7 @@ pub(crate) async fn refuses_to_resend_what_has_expired(store: &dyn Store) {
     let key = accept(&scene, endpoint, DeliveryStart::Owned, options).await;
     scene.end(key, Ended::Exhausted).await;
     store
-        .resend(scene.app, key, scene.now(), None)
+        .resend(scene.app, key, None, scene.now(), None)
         .await
         .unwrap();
     let pulled = store.pull_backlog(scene.app, endpoint, MANY).await.unwrap();
@@ -158,13 +158,13 @@ pub(crate) async fn refuses_to_resend_what_has_expired(store: &dyn Store) {
     scene.took(&pulled);
     scene.end(key, Ended::Exhausted).await;
     let now = scene.now().plus(MINUTE);
-    let refused = store.resend(scene.app, key, now, None).await;
+    let refused = store.resend(scene.app, key, None, now, None).await;
     assert!(
         matches!(refused, Err(ResendError::MessageExpired)),
         "{refused:?}"
     );
     scene.enable(endpoint, Enabled::No).await;
-    let refused = store.resend(scene.app, key, now, None).await;
+    let refused = store.resend(scene.app, key, None, now, None).await;
     assert!(
         matches!(refused, Err(ResendError::MessageExpired)),
         "{refused:?}"
