@@ -197,7 +197,7 @@ async fn a_receiver_that_takes_its_leave() {
         assert_eq!(exchanged.tls_failure, None);
         // Nor did it accept us.
         assert_eq!(exchanged.handshake, None);
-        assert_eq!(receiver.connections(), 1);
+        assert_eq!(receiver.connections(), 2, "once more, and no more");
     }
 }
 
