@@ -6,6 +6,7 @@ mod discipline;
 mod headers;
 mod mtls;
 mod order;
+mod out;
 mod pace;
 pub(crate) mod pins;
 mod private;
@@ -29,9 +30,8 @@ use hookseal_store::publish::Idempotency;
 use hookseal_store::reference::EndpointRef;
 
 use crate::api::access::{Authorized, EndpointPath, OwnApplication};
-use crate::api::endpoint::body::{
-    CheckedEndpoint, EndpointIn, EndpointPatch, EndpointUpdate, is_disabled,
-};
+use crate::api::endpoint::body::{CheckedEndpoint, EndpointIn, EndpointPatch, EndpointUpdate};
+use crate::api::endpoint::out::is_disabled;
 use crate::api::error::{ApiError, ErrorResponses};
 use crate::api::input::Input;
 use crate::api::page::{ListResponse, OrderedPageParams};
@@ -40,7 +40,7 @@ use crate::api::query::{FromQuery, Query, QueryReader};
 use crate::api::respond::{json, ok, upserted};
 use crate::api::{Api, ApiContext};
 
-pub(crate) use crate::api::endpoint::body::{EndpointOut, texts};
+pub(crate) use crate::api::endpoint::out::{EndpointOut, texts};
 
 /// What the errors call it.
 pub(crate) const WHAT: &str = "the endpoint";

@@ -1,8 +1,8 @@
-//! An endpoint as it comes in and goes out.
+//! An endpoint as it comes in.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use hookseal_domain::address_policy::AddressPolicy;
@@ -15,12 +15,13 @@ use hookseal_domain::subscription::Subscription;
 use hookseal_domain::uid::Uid;
 
 use crate::api::check::{Fields, Length, number};
-use crate::api::endpoint::discipline::{DisciplineIn, DisciplineOut, DisciplinePatch, OrderingKey};
+use crate::api::endpoint::discipline::{DisciplineIn, DisciplinePatch, OrderingKey};
+use crate::api::endpoint::out::is_disabled;
 use crate::api::endpoint::rules::{
     check_channels, check_event_types, check_headers, check_park_on, check_url,
 };
 use crate::api::error::violations::Violations;
-use crate::api::wire::{At, Patch, present, text};
+use crate::api::wire::{Patch, present, text};
 
 /// The bounds of a description.
 const DESCRIPTION: Length = Length {
@@ -208,54 +209,6 @@ pub(crate) struct EndpointPatch {
     metadata: Option<BTreeMap<String, String>>,
 }
 
-/// An endpoint.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EndpointOut {
-    /// Its id.
-    #[schema(value_type = text::EndpointId)]
-    id: String,
-    /// Where to deliver.
-    #[schema(value_type = text::Url)]
-    url: String,
-    /// Your own name of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<text::Uid>)]
-    uid: Option<String>,
-    /// For people.
-    description: String,
-    /// Whether deliveries are held, by you or because it answered 410.
-    #[schema(value_type = bool, required = false, default = false)]
-    disabled: bool,
-    /// The wanted event types.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1)]
-    event_types: Option<Vec<String>>,
-    /// The same under its older name, for older clients.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1)]
-    filter_types: Option<Vec<String>>,
-    /// The wanted channels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
-    channels: Option<Vec<String>>,
-    /// Most deliveries per second.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    throttle_rate: Option<u16>,
-    /// Status codes that end a delivery at once. An extension of Hookseal.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<u16>, required = false)]
-    park_on: Vec<u16>,
-    #[serde(flatten)]
-    discipline: DisciplineOut,
-    /// Your notes.
-    metadata: BTreeMap<String, String>,
-    /// When it was made.
-    created_at: At,
-    /// When it was last changed.
-    updated_at: At,
-}
-
 /// An endpoint to make, checked.
 pub(crate) struct CheckedEndpoint {
     /// What the client says of it.
@@ -413,41 +366,4 @@ impl EndpointPatch {
         }
         violations.finish(Some(spec))
     }
-}
-
-// === impl EndpointOut ===
-
-impl EndpointOut {
-    /// As it goes out.
-    pub(crate) fn of(endpoint: Endpoint) -> Self {
-        let disabled = is_disabled(&endpoint);
-        let spec = endpoint.spec;
-        let event_types = texts(spec.subscription.event_types);
-        Self {
-            id: endpoint.id.to_string(),
-            url: spec.url.as_str().to_owned(),
-            uid: spec.uid.map(|uid| uid.to_string()),
-            description: spec.description,
-            disabled,
-            filter_types: event_types.clone(),
-            event_types,
-            channels: texts(spec.subscription.channels),
-            throttle_rate: spec.throttle_rate,
-            park_on: spec.park_on.codes().to_vec(),
-            discipline: DisciplineOut::of(&spec.discipline),
-            metadata: spec.metadata,
-            created_at: At(endpoint.id.created_at()),
-            updated_at: At(endpoint.updated_at),
-        }
-    }
-}
-
-/// Whether its deliveries are held, whoever switched it off.
-pub(crate) fn is_disabled(endpoint: &Endpoint) -> bool {
-    endpoint.spec.disabled || endpoint.switched_off.is_some()
-}
-
-/// Each as text.
-pub(crate) fn texts<T: ToString>(list: Option<Vec<T>>) -> Option<Vec<String>> {
-    list.map(|list| list.iter().map(ToString::to_string).collect())
 }

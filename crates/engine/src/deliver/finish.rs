@@ -1,0 +1,136 @@
+//! What follows from one try: classify → decide → record.
+//!
+//! **Invariant:** what comes next is written together with the attempt that it follows from.
+
+use std::sync::Arc;
+
+use tracing::{debug, error, info, warn};
+
+use hookseal_domain::delivery::attempt::Attempt;
+use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
+use hookseal_domain::delivery::retry::Jitter;
+use hookseal_domain::delivery::{Ended, Next};
+use hookseal_domain::endpoint::ParkOn;
+use hookseal_domain::time::Timestamp;
+use hookseal_store::work::FinishedAttempt;
+
+use crate::deliver::attempt::Tried;
+use crate::lane::{Job, Lane};
+use crate::ordering;
+use crate::persist::until_stored;
+use crate::prepared::Prepared;
+use crate::queue::After;
+use crate::shared::Shared;
+
+/// Classifies, decides what comes next, and records both; tells what becomes of those that wait for
+/// it.
+pub(crate) async fn finish(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    job: &Job,
+    tried: Tried,
+    to: Option<&Prepared>,
+) -> (Outcome, After) {
+    let now = shared.clock.now();
+    let nowhere = ParkOn::default();
+    let park_on = to.map_or(&nowhere, |to| &to.destination.park_on);
+    let outcome = Outcome::classify(&tried.reply, tried.facts.tls_failure, park_on);
+    let mut next = decide(shared, job, &tried.reply, outcome, now);
+    if next == Next::End(Ended::Exhausted) && ordering::blocks(job, to) {
+        next = Next::Block;
+    }
+    observe(shared, lane, &tried, outcome, next);
+    let gone = outcome == Outcome::Gone;
+    let finished = FinishedAttempt {
+        app: lane.app,
+        attempt: Attempt {
+            id: tried.id,
+            key: job.key,
+            trigger: job.trigger,
+            number: job.attempts.saturating_add(1),
+            outcome,
+            status_code: match tried.reply {
+                Reply::Response { status, .. } => Some(status),
+                Reply::Failure(_) => None,
+            },
+            duration_ms: u32::try_from(tried.duration.as_millis()).unwrap_or(u32::MAX),
+            ended: match next {
+                Next::End(ended) => Some(ended),
+                Next::Retry { .. } | Next::Block => None,
+            },
+            facts: tried.facts,
+        },
+        claim: job.claim,
+        next,
+        endpoint_gone_at: gone.then_some(tried.began_at),
+    };
+    let after = ordering::record(shared, job, &finished).await;
+    if gone {
+        switch_off(shared, lane).await;
+    }
+    if let Next::Retry { due, .. } = next {
+        shared.wake.at(due);
+    }
+    (outcome, after)
+}
+
+/// What happens to the delivery after this reply.
+fn decide(shared: &Shared, job: &Job, reply: &Reply, outcome: Outcome, now: Timestamp) -> Next {
+    let retry_after = match reply {
+        Reply::Failure(FailureKind::PayloadExpired) => return Next::End(Ended::PayloadExpired),
+        Reply::Failure(FailureKind::MessageExpired) => return Next::End(Ended::MessageExpired),
+        Reply::Failure(_) => None,
+        Reply::Response { retry_after, .. } => *retry_after,
+    };
+    // Random bits cost more than the decision, and what ends well has no use for them.
+    let jitter = match outcome {
+        Outcome::Accepted => Jitter::ZERO,
+        _ => Jitter::from_bits(shared.random.bits()),
+    };
+    shared
+        .config
+        .retry_schedule
+        .decide(job.step, outcome, retry_after, now, jitter)
+        .no_later_than(job.expires_at)
+}
+
+fn observe(shared: &Shared, lane: &Lane, tried: &Tried, outcome: Outcome, next: Next) {
+    shared.metrics.attempted(outcome, tried.duration);
+    if let Some(failure) = tried.facts.tls_failure {
+        shared.metrics.tls_failed(failure);
+    }
+    match next {
+        Next::End(ended) => shared.metrics.ended(ended),
+        Next::Block => warn!(
+            endpoint.id = %lane.endpoint,
+            "A delivery to endpoint {} is exhausted; those behind it in its order wait until it is \
+             resent or skipped",
+            lane.endpoint
+        ),
+        Next::Retry { .. } => {}
+    }
+    debug!(
+        endpoint.id = %lane.endpoint,
+        outcome = outcome.as_str(),
+        duration_ms = tried.duration.as_millis(),
+        "Tried endpoint {}: {}", lane.endpoint, outcome.as_str()
+    );
+}
+
+/// The endpoint said that it is gone: from now on its deliveries are held.
+async fn switch_off(shared: &Shared, lane: &Lane) {
+    if let Err(error) = shared.store.flush().await {
+        error!(endpoint.id = %lane.endpoint, error = %error, "Could not wait for the store");
+    }
+    shared.routes.forget(lane.app);
+    info!(
+        endpoint.id = %lane.endpoint,
+        "Disabled endpoint {}, since it answered 410 Gone", lane.endpoint
+    );
+}
+
+/// Its endpoint is disabled.
+pub(crate) async fn hold(shared: &Shared, lane: &Lane, job: &Job) {
+    let held = || shared.store.hold(vec![(lane.app, job.key)]);
+    until_stored(shared, "hold a delivery", held).await;
+}
