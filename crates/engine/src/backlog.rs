@@ -10,7 +10,8 @@ use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::id::AppId;
 use hookseal_store::work::PullLimit;
 
-use crate::lane::{Job, Lane};
+use crate::job::Job;
+use crate::lane::Lane;
 use crate::persist::until_stored;
 use crate::shared::Shared;
 
@@ -65,7 +66,8 @@ async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
     match claimed {
         Ok(claimed) => {
             let more = !claimed.is_empty();
-            let jobs = claimed.into_iter().map(Job::from);
+            let jobs = claimed.into_iter();
+            let jobs = jobs.map(Job::claimed);
             let refused = shared.lanes.admit_all(&shared, &lane, jobs).into_iter();
             let refused: Vec<_> = refused.map(|job| (lane.app, job.key)).collect();
             let all_in = refused.is_empty();

@@ -30,7 +30,7 @@ use tokio::sync::{Notify, oneshot};
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::id::EndpointId;
 
-use crate::budget::turns::{Turn, Turns, WEIGHT_NORMAL, weight};
+use crate::budget::turns::{Turn, Turns};
 
 /// An attempt this long holds up others: what answers at all mostly does in less.
 const SLOW_FROM: Duration = Duration::from_secs(1);
@@ -162,7 +162,8 @@ impl Budget {
             return false;
         }
         let held = share.held();
-        let part = state.free.saturating_mul(usize_of(weight(class))) / usize_of(WEIGHT_NORMAL);
+        let part = state.free.saturating_mul(usize_of(class.weight()))
+            / usize_of(Priority::Normal.weight());
         held == 0 || (held < part && held < self.total / 2)
     }
 

@@ -97,25 +97,22 @@ impl<T> Class<T> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use hookseal_domain::delivery::DeliveryKey;
     use hookseal_domain::id::{EndpointId, MessageId};
-    use hookseal_domain::message::options::MessageOptions;
 
     use super::*;
-    use crate::lane::Job;
+    use crate::job::Job;
 
     fn push(queue: &mut ClassQueue<Job>, priority: Priority, message: i64) {
         let key = DeliveryKey {
             message: MessageId::from_raw(message),
             endpoint: EndpointId::from_raw(1),
         };
-        let options = MessageOptions {
-            priority,
-            ..MessageOptions::default()
+        let job = Job {
+            class: priority,
+            ..Job::plain(key)
         };
-        queue.push_back(priority, Job::first(key, options, Bytes::new()));
+        queue.push_back(priority, job);
     }
 
     fn counts(jobs: impl Iterator<Item = Job>) -> [usize; 3] {

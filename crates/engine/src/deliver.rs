@@ -4,7 +4,7 @@
 //! by this node's epoch, so that it is tried again.
 
 mod attempt;
-mod finish;
+pub(crate) mod finish;
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use crate::deliver::attempt::{Tried, attempt, was_overtaken};
 use crate::deliver::finish::{finish, hold};
 use crate::expiry;
 use crate::find::{Found, find};
-use crate::lane::{Job, Lane, Onward};
+use crate::job::Job;
+use crate::lane::{Lane, Onward};
 use crate::lanes::Went;
 use crate::ordering;
 use crate::prepared::Prepared;

@@ -15,7 +15,7 @@ use hookseal_domain::delivery::{Ended, Next};
 use hookseal_domain::time::Timestamp;
 use hookseal_store::work::{Claimed, FinishedAttempt};
 
-use crate::lane::Job;
+use crate::job::Job;
 use crate::ordering;
 use crate::shared::Shared;
 
@@ -100,9 +100,9 @@ async fn end(shared: &Arc<Shared>, delivery: Claimed) {
         .attempted(Outcome::Unsendable, Duration::ZERO);
     shared.metrics.ended(Ended::MessageExpired);
     let (app, endpoint) = (delivery.app, delivery.key.endpoint);
-    let is_ordered = delivery.rank.is_some();
-    ordering::record(shared, &Job::from(delivery), &finished).await;
-    if is_ordered {
+    let job = Job::claimed(delivery);
+    ordering::record(shared, &job, &finished).await;
+    if job.rank.is_some() {
         // It may have been the first of them: the others go on.
         shared.lanes.note_backlog(shared, app, endpoint);
     }

@@ -22,7 +22,8 @@ use crate::backlog;
 use crate::clock::Clock;
 use crate::config::EngineConfig;
 use crate::deliver;
-use crate::lane::{DELIVERY_BYTES, Job, Lane, LaneState};
+use crate::job::{DELIVERY_BYTES, Job};
+use crate::lane::{Lane, LaneState};
 pub(crate) use crate::lanes::leaving::{Change, Leaving, Left, PushedBack, Went};
 use crate::queue::After;
 use crate::shared::Shared;
@@ -98,7 +99,8 @@ impl Lanes {
 
     /// Takes a claimed delivery in; gives it back if there is no room, or no attempt is made for
     /// now.
-    pub(crate) fn admit(&self, shared: &Arc<Shared>, app: AppId, job: Job) -> Result<(), Job> {
+    #[must_use = "what is given back has to go back to the store"]
+    pub(crate) fn admit(&self, shared: &Arc<Shared>, app: AppId, job: Job) -> Option<Job> {
         let place = {
             let mut lanes = self.by_endpoint.lock();
             let lane = self.lane(&mut lanes, app, job.key.endpoint);
@@ -107,13 +109,11 @@ impl Lanes {
                 .then(|| self.place_in(lane, job.payload_bytes()))
                 .flatten()
         };
-        match place {
-            Some(place) => {
-                place.take(shared, job);
-                Ok(())
-            }
-            None => Err(job),
-        }
+        let Some(place) = place else {
+            return Some(job);
+        };
+        place.take(shared, job);
+        None
     }
 
     /// Learns that an endpoint has a backlog.
@@ -393,13 +393,11 @@ impl Drop for Place {
 mod tests {
     use std::time::Duration;
 
-    use bytes::Bytes;
-
     use hookseal_domain::delivery::breaker::{EndpointFailure, Turn, Verdict};
     use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
     use hookseal_domain::delivery::retry::RetrySchedule;
+    use hookseal_domain::endpoint::order::Rank;
     use hookseal_domain::id::MessageId;
-    use hookseal_domain::message::options::MessageOptions;
     use hookseal_domain::transport::failure::TlsFailure;
     use hookseal_store::retention::RetentionPolicy;
 
@@ -584,8 +582,7 @@ mod tests {
                 endpoint: EP,
             };
             let mut state = lane.state.lock();
-            let job = Job::first(key, MessageOptions::default(), Bytes::new());
-            state.queue.push(job);
+            state.queue.push(Job::plain(key));
             state.running = 3;
         }
         let mut turns = Vec::new();
@@ -609,6 +606,36 @@ mod tests {
         assert!(lanes.begin_pull(&lane, &Still).is_none());
         lane.reset_breaker();
         assert!(lanes.begin_pull(&lane, &Still).is_some());
+    }
+
+    /// Once a first one that failed was gone before the others of its order had come, so that these
+    /// overtook it.
+    #[test]
+    fn no_worker_sees_a_part_of_what_was_read() {
+        let lanes = lanes(10, 1 << 20);
+        let lane = lane_of(&lanes, EP);
+        let key = KeyHash::from_raw(1);
+        let ordered = |seq| {
+            let here = lane.state.lock().queue.has_order(key);
+            assert!(!here, "to be begun before all are here");
+            let rank = Some(Rank { key, seq });
+            let message = MessageId::from_raw(seq);
+            let delivery = DeliveryKey {
+                message,
+                endpoint: EP,
+            };
+            Job {
+                rank,
+                ..Job::plain(delivery)
+            }
+        };
+        let (refused, begin) = lanes.take_in(&Still, &lane, (1..=3).map(ordered));
+        assert_eq!((refused.len(), begin), (0, 1));
+        let first = lane.next_job(&Still, None).begun.unwrap().0;
+        assert_eq!(first.key.message, MessageId::from_raw(1));
+        let back = lanes.ended(&lane, key, After::GoBack);
+        let back: Vec<_> = back.iter().map(|back| back.message.raw()).collect();
+        assert_eq!(back, [2, 3], "all that were behind it");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod fanout;
 mod find;
 mod handshakes;
 mod housekeeping;
+mod job;
 mod lane;
 mod lanes;
 pub mod metrics;

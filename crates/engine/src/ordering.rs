@@ -16,7 +16,8 @@ use hookseal_store::reference::MessageRef;
 use hookseal_store::work::{FinishedAttempt, Recorded};
 
 use crate::backlog;
-use crate::lane::{Job, Lane};
+use crate::job::Job;
+use crate::lane::Lane;
 use crate::persist::until_stored;
 use crate::prepared::Prepared;
 use crate::queue::After;

@@ -17,7 +17,7 @@ use hookseal_store::publish::{Accepted, Idempotency, NewMessage};
 use hookseal_store::reference::AppRef;
 
 use crate::fanout::fan_out;
-use crate::lane::Job;
+use crate::job::Job;
 pub use crate::ordering::PublishHeaders;
 use crate::routes::AppRoutes;
 use crate::shared::Shared;
@@ -172,10 +172,8 @@ async fn publish_once(
                     message: id,
                     endpoint: place.endpoint(),
                 };
-                place.take(
-                    shared,
-                    Job::first(key, publish.options, publish.payload.clone()),
-                );
+                let payload = publish.payload.clone();
+                place.take(shared, Job::first(key, publish.options, payload));
             }
             if let Some(due) = publish.options.deliver_at {
                 shared.wake.at(due);

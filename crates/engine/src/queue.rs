@@ -10,7 +10,7 @@ use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::endpoint::order::KeyHash;
 
 use crate::class_queue::ClassQueue;
-use crate::lane::Job;
+use crate::job::Job;
 
 /// Orders keep theirs whatever the classes of their messages, so all of them are of the same.
 const LINE_CLASS: Priority = Priority::Normal;
@@ -160,11 +160,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use hookseal_domain::endpoint::order::Rank;
     use hookseal_domain::id::{EndpointId, MessageId};
-    use hookseal_domain::message::options::MessageOptions;
 
     use super::*;
 
@@ -183,12 +180,12 @@ mod tests {
         let rank = Some(Rank { key: order, seq });
         Job {
             rank,
-            ..Job::first(key(seq), MessageOptions::default(), Bytes::new())
+            ..Job::plain(key(seq))
         }
     }
 
     fn free(message: i64) -> Job {
-        Job::first(key(message), MessageOptions::default(), Bytes::new())
+        Job::plain(key(message))
     }
 
     fn queue(jobs: impl IntoIterator<Item = Job>) -> Queue {

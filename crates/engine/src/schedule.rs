@@ -13,7 +13,7 @@ use hookseal_store::work::PullLimit;
 use crate::backlog::give_back;
 use crate::breakers;
 use crate::clock::Clock;
-use crate::lane::Job;
+use crate::job::Job;
 use crate::shared::Shared;
 
 /// How long the schedule sleeps at most: rows can come due that nobody told it of.
@@ -81,12 +81,14 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Claims one batch; says when to look again.
 async fn look(shared: &Arc<Shared>) -> Option<Timestamp> {
-    match shared.store.claim_due(shared.clock.now(), CLAIM).await {
+    let now = shared.clock.now();
+    match shared.store.claim_due(now, CLAIM).await {
         Ok(batch) => {
             let mut refused = Vec::new();
             for claimed in batch.deliveries {
                 let app = claimed.app;
-                if let Err(job) = shared.lanes.admit(shared, app, Job::from(claimed)) {
+                let job = Job::claimed(claimed);
+                if let Some(job) = shared.lanes.admit(shared, app, job) {
                     refused.push((app, job.key));
                 }
             }

@@ -1,7 +1,7 @@
 //! What an attempt under way holds of its lane.
 //!
 //! **Invariant:** given back exactly once, even if the attempt panics: a probe that never ended
-//! would pause its lane for ever.
+//! would pause its lane for ever, and a delivery those behind it in its order.
 
 use std::sync::Arc;
 use std::thread;
@@ -9,13 +9,13 @@ use std::thread;
 use tracing::error;
 
 use hookseal_domain::delivery::breaker::{Turn, Verdict};
-use hookseal_domain::endpoint::order::KeyHash;
 
 use crate::breakers;
-use crate::lane::{Job, Lane};
+use crate::deliver::finish;
+use crate::job::Job;
+use crate::lane::Lane;
 use crate::lanes::{Leaving, Left, Went};
 use crate::ordering;
-use crate::queue::After;
 use crate::shared::Shared;
 
 /// What an attempt holds of its lane: given back even if it panics.
@@ -23,21 +23,24 @@ pub(crate) struct Underway<'w> {
     shared: &'w Arc<Shared>,
     lane: &'w Arc<Lane>,
     turn: Turn,
-    job_bytes: usize,
-    order: Option<KeyHash>,
+    job: &'w Job,
     left: bool,
 }
 
 // === impl Underway ===
 
 impl<'w> Underway<'w> {
-    pub(crate) fn new(shared: &'w Arc<Shared>, lane: &'w Arc<Lane>, turn: Turn, job: &Job) -> Self {
+    pub(crate) fn new(
+        shared: &'w Arc<Shared>,
+        lane: &'w Arc<Lane>,
+        turn: Turn,
+        job: &'w Job,
+    ) -> Self {
         Self {
             shared,
             lane,
             turn,
-            job_bytes: job.payload_bytes(),
-            order: job.rank.map(|rank| rank.key),
+            job,
             left: false,
         }
     }
@@ -46,7 +49,7 @@ impl<'w> Underway<'w> {
     pub(crate) fn leave(&mut self, verdict: Verdict, went: Option<Went>) -> Left {
         self.left = true;
         let leaving = Leaving {
-            job_bytes: self.job_bytes,
+            job_bytes: self.job.payload_bytes(),
             turn: self.turn,
             verdict,
             went,
@@ -65,13 +68,15 @@ impl Drop for Underway<'_> {
         self.lane.lost_worker();
         error!(endpoint.id = %self.lane.endpoint, "An attempt ended by a panic");
         let change = self.leave(Verdict::Unclear, None).change;
-        let order = self.order;
+        let job = self.job.clone();
         let (shared, lane) = (Arc::clone(self.shared), Arc::clone(self.lane));
         tokio::spawn(async move {
             if let Some(change) = change {
                 breakers::follow(&shared, &lane, change).await;
             }
-            ordering::go_on(&shared, &lane, order, After::GoBack).await;
+            let after = finish::panicked(&shared, &lane, &job).await;
+            let order = job.rank.map(|rank| rank.key);
+            ordering::go_on(&shared, &lane, order, after).await;
         });
     }
 }

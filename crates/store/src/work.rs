@@ -6,6 +6,7 @@ use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{DeliveryKey, Next, Trigger};
 use hookseal_domain::endpoint::order::Rank;
+use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::AppId;
 use hookseal_domain::time::Timestamp;
 
@@ -52,6 +53,8 @@ pub struct Claimed {
     pub class: Priority,
     /// When it ends undelivered; `None` if never.
     pub expires_at: Option<Timestamp>,
+    /// What happened; `None` if not read.
+    pub event_type: Option<EventTypeName>,
     /// The bytes to deliver; `None` if expunged or expired, or not read.
     pub payload: Option<Bytes>,
 }

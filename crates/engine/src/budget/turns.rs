@@ -14,9 +14,6 @@ use hookseal_domain::id::EndpointId;
 
 use crate::budget::{Manner, Permit, Share};
 
-/// The weight of a class that says nothing else.
-pub(super) const WEIGHT_NORMAL: u32 = 4;
-
 /// Who waits.
 pub(super) struct Turns {
     /// Each lane that waits, and as what at best.
@@ -48,16 +45,6 @@ struct Waiter {
     share: Arc<Share>,
     manner: Manner,
     grant: Mutex<Option<oneshot::Sender<Permit>>>,
-}
-
-/// How many turns a class has where a class of weight 1 has one. Of 21 turns a bulk lane gets one
-/// whatever waits besides.
-pub(super) const fn weight(class: Priority) -> u32 {
-    match class {
-        Priority::High => 16,
-        Priority::Normal => WEIGHT_NORMAL,
-        Priority::Bulk => 1,
-    }
 }
 
 // === impl Turns ===
@@ -142,7 +129,7 @@ impl Class {
         let queues = Manner::ALL.map(|manner| (manner, VecDeque::new()));
         Self {
             priority,
-            credit: weight(priority),
+            credit: priority.weight(),
             queues: queues.into(),
         }
     }
@@ -193,7 +180,7 @@ fn next_waiter(
             return None;
         }
         for class in classes.iter_mut() {
-            class.credit = weight(class.priority);
+            class.credit = class.priority.weight();
         }
     }
     None

@@ -17,7 +17,7 @@ use hookseal_store::transport::SeenHandshake;
 
 use crate::expiry;
 use crate::find::Found;
-use crate::lane::Job;
+use crate::job::Job;
 use crate::prepared::{Prepared, Unusable};
 use crate::shared::Shared;
 
@@ -154,7 +154,8 @@ fn not_sent_to(shared: &Shared, to: &Prepared, kind: FailureKind, reason: &str) 
     tried
 }
 
-fn not_sent(shared: &Shared, kind: FailureKind, reason: &str) -> Tried {
+/// There was nothing to send, nobody to send it to, or no way to.
+pub(crate) fn not_sent(shared: &Shared, kind: FailureKind, reason: &str) -> Tried {
     Tried {
         id: shared.next_id(),
         began_at: shared.clock.now(),

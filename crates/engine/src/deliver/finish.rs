@@ -14,13 +14,17 @@ use hookseal_domain::endpoint::ParkOn;
 use hookseal_domain::time::Timestamp;
 use hookseal_store::work::FinishedAttempt;
 
-use crate::deliver::attempt::Tried;
-use crate::lane::{Job, Lane};
+use crate::deliver::attempt::{Tried, not_sent};
+use crate::job::Job;
+use crate::lane::Lane;
 use crate::ordering;
 use crate::persist::until_stored;
 use crate::prepared::Prepared;
 use crate::queue::After;
 use crate::shared::Shared;
+
+/// Why a try ended that nobody can tell the end of.
+const PANICKED: &str = "Hookseal failed while it made this attempt; see its log";
 
 /// Classifies, decides what comes next, and records both; tells what becomes of those that wait for
 /// it.
@@ -72,6 +76,14 @@ pub(crate) async fn finish(
         shared.wake.at(due);
     }
     (outcome, after)
+}
+
+/// Ends a try that panicked. It counts as a failure of ours and comes again by the schedule, so that
+/// what panics each time is not tried in a circle. Should this panic as well, the delivery stays with
+/// this epoch until the next start.
+pub(crate) async fn panicked(shared: &Arc<Shared>, lane: &Lane, job: &Job) -> After {
+    let tried = not_sent(shared, FailureKind::Internal, PANICKED);
+    finish(shared, lane, job, tried, None).await.1
 }
 
 /// What happens to the delivery after this reply.

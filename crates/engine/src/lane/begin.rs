@@ -8,7 +8,8 @@ use hookseal_domain::id::AppId;
 use hookseal_domain::time::Timestamp;
 
 use crate::clock::Clock;
-use crate::lane::{Job, Lane, LaneState};
+use crate::job::Job;
+use crate::lane::{Lane, LaneState};
 use crate::pacing::Gate;
 
 /// What a worker found that looked for something to do.

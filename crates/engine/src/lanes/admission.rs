@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::clock::Clock;
 use crate::deliver;
-use crate::lane::{Job, Lane};
+use crate::job::Job;
+use crate::lane::{Lane, LaneState};
 use crate::lanes::{Lanes, Place};
 use crate::shared::Shared;
 
@@ -19,7 +21,23 @@ impl Lanes {
         lane: &Arc<Lane>,
         jobs: impl IntoIterator<Item = Job>,
     ) -> Vec<Job> {
-        let allowed = lane.state.lock().allows(&*shared.clock);
+        let (refused, begin) = self.take_in(&*shared.clock, lane, jobs);
+        if !shared.is_stopping() {
+            for _ in 0..begin {
+                deliver::spawn_worker(shared, lane);
+            }
+        }
+        refused
+    }
+
+    /// The same without the workers, of which so many are counted.
+    pub(super) fn take_in(
+        &self,
+        clock: &dyn Clock,
+        lane: &Arc<Lane>,
+        jobs: impl IntoIterator<Item = Job>,
+    ) -> (Vec<Job>, usize) {
+        let allowed = lane.state.lock().allows(clock);
         let mut held_up = HashSet::new();
         let (mut taken, mut refused) = (Vec::new(), Vec::new());
         for job in jobs {
@@ -34,15 +52,12 @@ impl Lanes {
                 }
             }
         }
-        for _ in 0..self.put(shared, lane, taken) {
-            deliver::spawn_worker(shared, lane);
-        }
-        refused
+        let begin = self.put(clock, &mut lane.state.lock(), taken);
+        (refused, begin)
     }
 
-    /// Puts deliveries in their places; says how many workers are counted for them.
-    fn put(&self, shared: &Shared, lane: &Lane, taken: Vec<(Place, Job)>) -> usize {
-        let mut state = lane.state.lock();
+    /// Puts deliveries in their places, all of them before anybody else sees one; says how many workers are counted for them.
+    fn put(&self, clock: &dyn Clock, state: &mut LaneState, taken: Vec<(Place, Job)>) -> usize {
         let mut begin = 0;
         let most = taken.len();
         for (place, job) in taken {
@@ -51,10 +66,7 @@ impl Lanes {
             let (_, freed) = state.give_up(replaced.as_slice());
             self.bytes.fetch_sub(freed, Ordering::Relaxed);
         }
-        while begin < most.min(state.queue.len())
-            && state.takes_another(&*shared.clock)
-            && !shared.is_stopping()
-        {
+        while begin < most.min(state.queue.len()) && state.takes_another(clock) {
             state.running += 1;
             begin += 1;
         }

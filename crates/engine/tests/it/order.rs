@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
+use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::delivery::{DeliveryKey, Ended, Pending};
 use hookseal_domain::endpoint::EndpointSpec;
@@ -272,6 +273,26 @@ async fn what_was_accepted_before_keeps_what_it_had() {
     world.clock.advance(Duration::from_secs(1));
     delivered(&world, before[1]).await;
     assert_eq!(bodies(&hook), numbers([0, 2, 0, 1]));
+}
+
+#[tokio::test]
+async fn an_attempt_that_panics_holds_up_nobody_for_ever() {
+    let world = world_of_two_attempts().await;
+    let hook = FakeEndpoint::plain([500, 200]).await.unwrap();
+    world
+        .endpoint_with(&hook.url(), in_one_order(OnExhausted::Block))
+        .await;
+    // What comes after the first answer draws bits.
+    world.random.panic_next();
+    let messages = publish(&world, 0..3).await;
+    waits(&world, messages[0]).await;
+    assert_eq!(bodies(&hook), numbers([0]));
+    world.clock.advance(Duration::from_secs(1));
+    delivered(&world, messages[2]).await;
+    assert_eq!(bodies(&hook), numbers([0, 0, 1, 2]));
+    let attempts = world.attempts(messages[0], 2).await;
+    let outcomes: Vec<_> = attempts.iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Internal, Outcome::Accepted]);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use rusqlite::{Row, params};
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
 use hookseal_domain::endpoint::order::{KeyHash, Rank};
+use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, MessageId};
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
@@ -28,7 +29,7 @@ macro_rules! claim {
         concat!(
             "SELECT p.msg, p.ep, p.slice, p.app, p.trigger, p.attempts, p.step, ",
             "m.payload_size, m.key_version, m.payload, p.claim, p.order_key, p.seq, p.state, ",
-            "p.class, p.expires FROM pending p LEFT JOIN message m ",
+            "p.class, p.expires, m.event_type FROM pending p LEFT JOIN message m ",
             "ON m.slice = p.slice AND m.app = p.app AND m.id = p.msg WHERE ",
             $which
         )
@@ -43,8 +44,8 @@ const BACKLOG: &str = claim!(
 );
 /// Wherever they wait; what is in memory is looked at there.
 const EXPIRED: &str = "SELECT p.msg, p.ep, p.slice, p.app, p.trigger, p.attempts, p.step, \
-    NULL, NULL, NULL, p.claim, p.order_key, p.seq, p.state, p.class, p.expires FROM pending p \
-    WHERE p.expires IS NOT NULL AND p.expires <= ?1 AND p.owner IS NULL \
+    NULL, NULL, NULL, p.claim, p.order_key, p.seq, p.state, p.class, p.expires, \
+    NULL FROM pending p WHERE p.expires IS NOT NULL AND p.expires <= ?1 AND p.owner IS NULL \
     ORDER BY p.expires LIMIT ?2";
 const NEXT_DUE: &str = "SELECT due FROM pending WHERE due IS NOT NULL ORDER BY due LIMIT 1";
 const OWN: &str = "UPDATE pending SET state = 0, due = NULL, owner = ?4, epoch = ?5, \
@@ -83,6 +84,7 @@ pub(super) struct Found {
     rank: Option<Rank>,
     class: i64,
     expires: Option<i64>,
+    event_type: Option<String>,
     payload: Option<(i64, Vec<u8>)>,
 }
 
@@ -296,6 +298,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Found> {
         }),
         class: row.get(14)?,
         expires: row.get(15)?,
+        event_type: row.get(16)?,
         payload: key_version.zip(payload),
     })
 }
@@ -333,6 +336,7 @@ impl Found {
             rank: self.rank,
             class,
             expires_at: self.expires.map(Timestamp::from_millis),
+            event_type: self.event_type.map(EventTypeName::from_stored),
             payload,
         })
     }
