@@ -17,6 +17,7 @@ pub mod secret;
 pub mod signature;
 pub mod slice;
 pub mod subscription;
+pub mod task;
 pub mod time;
 pub mod transport;
 pub mod uid;

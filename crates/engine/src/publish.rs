@@ -15,6 +15,7 @@ use hookseal_domain::uid::Uid;
 use hookseal_store::error::{AcceptError, StoreError};
 use hookseal_store::publish::{Accepted, Idempotency, NewMessage};
 use hookseal_store::reference::AppRef;
+use hookseal_store::tasks::TaskClaim;
 
 use crate::fanout::fan_out;
 use crate::job::Job;
@@ -48,6 +49,8 @@ pub struct Publish {
     pub options: MessageOptions,
     /// How a repetition is recognised.
     pub idempotency: Option<Idempotency>,
+    /// The broadcast of which it is a step; `None` if somebody publishes it.
+    pub step_of: Option<TaskClaim>,
 }
 
 /// A message that is durable.
@@ -73,6 +76,9 @@ pub enum PublishError {
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// The broadcast of which it is a step went on or ended meanwhile.
+    #[error("the broadcast went on or ended meanwhile")]
+    StepVoid,
     /// The node is stopping, or too much is waiting: try again in a moment.
     #[error("too much is waiting")]
     Overloaded,
@@ -127,6 +133,7 @@ async fn publish_to_its_end(
             Err(AcceptError::IdempotencyKeyReused) => {
                 return Err(PublishError::IdempotencyKeyReused);
             }
+            Err(AcceptError::StepVoid) => return Err(PublishError::StepVoid),
             Err(AcceptError::Store(error)) => return Err(store_error(error)),
             Ok(published) => return Ok(published),
         }
@@ -157,6 +164,7 @@ async fn publish_once(
         options: publish.options,
         deliveries: fan_out.deliveries,
         idempotency: publish.idempotency,
+        step_of: publish.step_of,
         now,
     };
     match shared.store.accept(message).await? {

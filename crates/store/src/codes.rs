@@ -4,7 +4,11 @@ use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{Ended, Trigger};
 use hookseal_domain::signature::key::KeyKind;
+use hookseal_domain::task::replay::Wanted;
+use hookseal_domain::task::{TaskFailure, TaskKind};
 use hookseal_domain::transport::pin::PinState;
+
+use crate::tasks::TaskStatus;
 
 /// A thing that is stored as a number.
 pub(crate) trait Code: Sized {
@@ -80,5 +84,21 @@ codes! {
     Priority { High = 0, Normal = 1, Bulk = 2, }
     KeyKind { HmacSha256 = 1, Ed25519 = 2, }
     ItemKind { Policy = 1, AnchorSet = 2, ClientIdentity = 3, }
+    TaskKind {
+        Recover = 1,
+        ReplayMissing = 2,
+        BulkReplay = 3,
+        Cancel = 4,
+        Expunge = 5,
+        Broadcast = 6,
+    }
+    Wanted { Failed = 1, Ended = 2, Delivered = 3, Cancelled = 4, Missing = 5, }
+    TaskStatus { Running = 1, Finished = 2, Failed = 3, }
+    TaskFailure {
+        Cancelled = 1,
+        ApplicationDeleted = 2,
+        EndpointDeleted = 3,
+        EndpointDisabled = 4,
+    }
     PinState { Staged = 1, Seen = 2, Active = 3, Retiring = 4, }
 }

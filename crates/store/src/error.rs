@@ -45,6 +45,9 @@ pub enum AcceptError {
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,
+    /// The broadcast of which it is a step does not stand any more as it did.
+    #[error("the broadcast went on or ended meanwhile")]
+    StepVoid,
     /// The store failed.
     #[error("the message was not stored")]
     Store(#[from] StoreError),

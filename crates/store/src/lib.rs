@@ -13,6 +13,7 @@ pub mod reference;
 pub mod retention;
 pub mod seal;
 pub mod sqlite;
+pub mod tasks;
 pub mod transport;
 pub mod work;
 
@@ -42,6 +43,7 @@ use crate::page::{Page, PageRequest};
 use crate::publish::{Accepted, Idempotency, NewMessage};
 use crate::reference::{AppRef, EndpointRef, MessageRef};
 use crate::retention::{Retained, RetentionPolicy};
+use crate::tasks::TaskStore;
 use crate::transport::TransportStore;
 use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Recorded};
 
@@ -50,9 +52,9 @@ use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Re
 /// Every method that changes something returns after the change is durable, but for
 /// [`Store::record`]. A change and whatever follows from it is one transaction. References are
 /// looked up within the organisation or application given, never beyond. What concerns transport
-/// security is in [`TransportStore`].
+/// security is in [`TransportStore`], what concerns tasks in [`TaskStore`].
 #[async_trait]
-pub trait Store: TransportStore + Send + Sync {
+pub trait Store: TransportStore + TaskStore + Send + Sync {
     // --- the node ---
 
     /// Begins a new epoch of this node: what an earlier process of it still owned comes back as

@@ -10,6 +10,8 @@ use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::uid::Uid;
 
+use crate::tasks::TaskClaim;
+
 /// A message to accept.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
@@ -37,6 +39,8 @@ pub struct NewMessage {
     pub deliveries: Vec<NewDelivery>,
     /// How a repetition is recognised.
     pub idempotency: Option<Idempotency>,
+    /// The broadcast of which it is a step; `None` if somebody published it.
+    pub step_of: Option<TaskClaim>,
     /// When it was published.
     pub now: Timestamp,
 }

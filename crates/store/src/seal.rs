@@ -93,6 +93,9 @@ pub(crate) enum Place<'n> {
         name: &'n Name,
         version: i64,
     },
+    TaskPayload {
+        task: i64,
+    },
 }
 
 // === impl MasterKey ===
@@ -218,6 +221,7 @@ impl DataKey {
                 name,
                 version,
             } => (9, kind.code(), version, name.as_str()),
+            Place::TaskPayload { task } => (11, task, 0, ""),
         };
         associated_data(field, self.owner, [first, second], self.version, name)
     }

@@ -36,6 +36,8 @@ mod routing;
 mod rows;
 mod signing_keys;
 mod store;
+mod task_store;
+mod tasks;
 mod transport_book;
 mod transport_items;
 mod transport_store;

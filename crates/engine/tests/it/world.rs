@@ -255,6 +255,7 @@ impl World {
             headers,
             options,
             idempotency: None,
+            step_of: None,
         };
         self.engine.publish(publish).await
     }

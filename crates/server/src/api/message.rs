@@ -188,7 +188,8 @@ fn refused(error: PublishError) -> ApiError {
             "the application has another message with this eventId",
         ),
         PublishError::IdempotencyKeyReused => ApiError::idempotency_key_reused(),
-        PublishError::Overloaded => ApiError::overloaded(),
+        // A request is no step of a broadcast.
+        PublishError::Overloaded | PublishError::StepVoid => ApiError::overloaded(),
         PublishError::DiskFull => ApiError::storage_full(),
         PublishError::Store(error) => error.into(),
     }

@@ -22,6 +22,8 @@ use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::keyring;
 use crate::sqlite::order;
 use crate::sqlite::rows::json;
+use crate::sqlite::tasks::{self, Advance};
+use crate::tasks::{StepReport, TaskClaim};
 
 /// A payload that is kept shorter than this is forgotten by an index of its own; retention finds
 /// the others in the order that they came in. The contract's default.
@@ -77,6 +79,11 @@ fn insert(
         }
         Some(_) => {}
     }
+    if let Some(claim) = message.step_of
+        && tasks::at(batch, claim)?.is_none()
+    {
+        return Ok(Err(AcceptError::StepVoid));
+    }
     if let Err(error) = insert_message(batch, slice, message, sealed) {
         if Failure::is_unique_violation(&error) {
             return Ok(Err(AcceptError::EventIdTaken));
@@ -87,8 +94,26 @@ fn insert(
         insert_options(batch, slice, message)?;
     }
     insert_deliveries(batch, slice, message)?;
+    if let Some(claim) = message.step_of {
+        advance(batch, claim, message)?;
+    }
     idempotency::remember(batch, slice, request, message.id.raw())?;
     Ok(Ok(Accepted::New))
+}
+
+/// Takes down that a broadcast has come past the message's application.
+fn advance(batch: &Batch<'_>, claim: TaskClaim, message: &NewMessage) -> Result<(), Failure> {
+    let far = Advance {
+        cursor: message.app.raw(),
+        looked_at: 1,
+        report: StepReport {
+            done: 1,
+            ..StepReport::default()
+        },
+        now: message.now,
+    };
+    tasks::advance(batch, claim.task, &far)?;
+    Ok(())
 }
 
 fn insert_message(

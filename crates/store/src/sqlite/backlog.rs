@@ -45,7 +45,7 @@ const RESENDABLE: &str = "SELECT m.payload IS NOT NULL, e.disabled = 1 OR e.swit
 const RESEND: &str = "INSERT INTO pending \
     (msg, ep, slice, app, state, trigger, attempts, step, due, owner, epoch, claim, seq, \
     order_key, class, expires) \
-    VALUES (?1, ?2, ?3, ?4, 2, ?5, 0, 0, NULL, NULL, NULL, ?6, ?7, ?8, ?9, ?10) \
+    VALUES (?1, ?2, ?3, ?4, ?11, ?5, 0, 0, ?12, NULL, NULL, ?6, ?7, ?8, ?9, ?10) \
     ON CONFLICT (msg, ep, slice) DO UPDATE SET state = 2, trigger = ?5, attempts = 0, step = 0, \
     due = NULL, owner = NULL, epoch = NULL, claim = claim + 1";
 
@@ -195,6 +195,53 @@ fn release_endpoint(
     Ok(moved)
 }
 
+/// What a message says of a delivery that is made again.
+pub(super) struct Again {
+    /// Its class; `None` for the usual one.
+    pub(super) class: Option<i64>,
+    /// When it ends undelivered.
+    pub(super) expires: Option<i64>,
+    /// When it begins, where that is still to come.
+    pub(super) due: Option<i64>,
+}
+
+/// Makes a new delivery of an old message, or begins an unfinished one anew, at its old place.
+pub(super) fn make_again(
+    batch: &Batch<'_>,
+    app: AppId,
+    key: DeliveryKey,
+    order: Option<KeyHash>,
+    again: &Again,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let (message, endpoint) = (key.message.raw(), key.endpoint.raw());
+    let slice = Slice::of(app).as_i64();
+    let seq = order
+        .map(|_| order::draw(batch, slice, endpoint))
+        .transpose()?;
+    let state = match again.due {
+        Some(_) => PendingState::Waiting,
+        None => PendingState::Backlog,
+    };
+    let row = params![
+        message,
+        endpoint,
+        slice,
+        app.raw(),
+        Trigger::Resend.code(),
+        // Of a row that is gone nobody knows the claims, but there were fewer than milliseconds.
+        now.as_millis().max(0),
+        seq,
+        order.map(KeyHash::raw),
+        again.class.unwrap_or(Priority::default().code()),
+        again.expires,
+        state.code(),
+        again.due,
+    ];
+    batch.execute(RESEND, row)?;
+    Ok(())
+}
+
 /// Makes a new delivery of an old message. What is in memory of an unfinished one is fenced off.
 pub(super) async fn resend(
     store: &SqliteStore,
@@ -228,20 +275,13 @@ pub(super) async fn resend(
             Some(((true, true), ..)) => return Ok(Err(ResendError::EndpointDisabled)),
             Some(((true, false), class, expires)) => (class, expires),
         };
-        // Of a row that is gone nobody knows the claims, but there were fewer than milliseconds.
-        let claim = now.as_millis().max(0);
-        let trigger = Trigger::Resend.code();
+        let again = Again {
+            class,
+            expires,
+            due: None,
+        };
         // One that is unfinished keeps its place, or has none; then this one stays unused.
-        let seq = order
-            .map(|_| order::draw(batch, slice, endpoint))
-            .transpose()?;
-        let order = order.map(KeyHash::raw);
-        let app = app.raw();
-        let class = class.unwrap_or(Priority::default().code());
-        let row = params![
-            message, endpoint, slice, app, trigger, claim, seq, order, class, expires
-        ];
-        batch.execute(RESEND, row)?;
+        make_again(batch, app, key, order, &again, now)?;
         idempotency::remember(batch, slice, request.as_ref(), message)?;
         Ok(Ok(()))
     };

@@ -60,6 +60,7 @@ const TAKE_BACK: &str = "UPDATE pending SET state = 2, owner = NULL, epoch = NUL
 const HIGHEST_ID: &str = "SELECT max(id) FROM ( \
     SELECT max(id) AS id FROM application \
     UNION ALL SELECT max(id) FROM endpoint \
+    UNION ALL SELECT max(id) FROM task \
     UNION ALL SELECT (SELECT max(id) FROM message m WHERE m.slice = a.slice AND m.app = a.id) \
         FROM application a \
     UNION ALL SELECT (SELECT max(id) FROM attempt t WHERE t.slice = e.slice AND t.ep = e.id) \

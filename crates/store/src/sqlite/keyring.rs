@@ -308,6 +308,7 @@ fn name(place: Place<'_>) -> &'static str {
         Place::GoodHandshake { .. } => "endpoint_handshake.good",
         Place::FailedHandshake { .. } => "endpoint_handshake.failed",
         Place::TransportItem { .. } => "transport_item.body",
+        Place::TaskPayload { .. } => "task.payload",
     }
 }
 

@@ -64,7 +64,7 @@ const LIST_DOWN: &str = select!(concat!(
     passes!(),
     " ORDER BY m.id DESC LIMIT ?5"
 ));
-const EXPUNGE: &str = "UPDATE message SET payload = NULL, expires_early = NULL \
+pub(super) const EXPUNGE: &str = "UPDATE message SET payload = NULL, expires_early = NULL \
     WHERE slice = ?1 AND app = ?2 AND id = ?3";
 /// What waits, is held or is blocked comes up now, and ends since there is nothing to deliver.
 pub(super) const BRING_UP: &str = "UPDATE pending SET state = 2, due = NULL \

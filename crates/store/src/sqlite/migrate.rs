@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::{OpenError, Schema};
 
 /// In order; never edited after release.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     (
         "initial",
         include_str!("../../migrations/sqlite/0001_initial.sql"),
@@ -19,6 +19,10 @@ const MIGRATIONS: [(&str, &str); 3] = [
     (
         "discipline",
         include_str!("../../migrations/sqlite/0003_discipline.sql"),
+    ),
+    (
+        "tasks",
+        include_str!("../../migrations/sqlite/0004_tasks.sql"),
     ),
 ];
 

@@ -25,7 +25,7 @@ use crate::sqlite::{
     SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries,
     endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_types, few_pins,
     handshake_users, handshakes, idempotency, keyring, messages, migrate, order, order_heads,
-    record, retention, signing_keys, transport_book, transport_items,
+    record, retention, signing_keys, tasks, transport_book, transport_items,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -37,7 +37,7 @@ fn schema() -> Connection {
 }
 
 fn statements() -> Vec<&'static str> {
-    let all: [&[&str]; 23] = [
+    let all: [&[&str]; 26] = [
         &applications::STATEMENTS,
         &attempts::STATEMENTS,
         &backlog::STATEMENTS,
@@ -59,6 +59,9 @@ fn statements() -> Vec<&'static str> {
         &record::STATEMENTS,
         &retention::STATEMENTS,
         &signing_keys::STATEMENTS,
+        &tasks::STATEMENTS,
+        &tasks::ends::STATEMENTS,
+        &tasks::replays::STATEMENTS,
         &transport_book::STATEMENTS,
         &transport_items::STATEMENTS,
     ];
@@ -130,6 +133,47 @@ fn claims_use_the_index_made_for_them() {
         first(of_key),
         "SEARCH p USING INDEX pending_ordered (slice=? AND ep=? AND order_key=? AND seq>?)"
     );
+}
+
+#[test]
+fn tasks_select_by_an_index() {
+    let connection = schema();
+    let first = |sql| plan(&connection, sql).remove(0);
+    let [failed, ended, blocked, published, ..] = tasks::replays::STATEMENTS;
+    assert_eq!(
+        first(failed),
+        "SEARCH outcome USING INDEX outcome_failed (slice=? AND ep=? AND msg>? AND msg<?)"
+    );
+    assert_eq!(
+        first(ended),
+        "SEARCH outcome USING PRIMARY KEY (slice=? AND ep=? AND msg>? AND msg<?)"
+    );
+    let of_state = "INDEX pending_unowned (state=? AND slice=? AND ep=? AND msg";
+    assert!(first(blocked).contains(of_state), "{}", first(blocked));
+    assert!(first(published).contains("(slice=? AND app=? AND id>? AND id<?)"));
+    let [owned, unowned, cancel, contents] = tasks::ends::STATEMENTS;
+    let of_owner = "INDEX pending_owned (owner=? AND slice=? AND ep=? AND msg<?)";
+    assert!(first(owned).contains(of_owner), "{}", first(owned));
+    assert!(first(unowned).contains(of_state), "{}", first(unowned));
+    assert!(first(cancel).contains("PRIMARY KEY (msg=? AND ep=? AND slice=?)"));
+    assert!(first(contents).contains("(slice=? AND app=? AND id>? AND id<?)"));
+    let [one, next, at, running, ..] = tasks::STATEMENTS;
+    assert_eq!(
+        [one, next, at, running].map(first),
+        [
+            "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)",
+            "SEARCH task USING INDEX task_to_do (id>?)",
+            "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)",
+            "SEARCH task USING COVERING INDEX task_running (org=? AND app=?)",
+        ]
+    );
+    let lists = tasks::STATEMENTS.iter().rev().take(8).rev();
+    let lists: Vec<_> = lists.map(|sql| first(sql)).collect();
+    let indexes = ["by_org", "by_state", "by_kind", "by_app"];
+    for (number, plan) in lists.iter().enumerate() {
+        let index = format!("INDEX task_{} (", indexes[number / 2]);
+        assert!(plan.contains(&index), "{plan}");
+    }
 }
 
 #[test]

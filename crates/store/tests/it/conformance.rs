@@ -45,6 +45,12 @@ macro_rules! conformance {
                 a_blocked_one_ends_with_its_payload_or_endpoint, shows_the_heads;
             timing: keeps_what_is_said, begins_when_it_is_said, takes_what_has_expired,
                 refuses_to_resend_what_has_expired, pulls_each_class_by_its_weight;
+            tasks: begins_and_lists, repeats_and_bounds, recovers_what_failed, works_off_in_steps,
+                goes_on_after_a_restart, a_task_that_is_cancelled_does_nothing_more,
+                makes_no_second_delivery, ends_with_its_endpoint,
+                recovers_in_the_order_and_class_and_time, waits_while_the_backlog_is_long,
+                replays_what_is_missing, replays_what_is_chosen, cancels_deliveries,
+                expunges_contents, broadcasts, forgets_what_ended, takes_turns;
             model: behaves_like_the_model;
         }
     };

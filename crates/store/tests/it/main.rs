@@ -20,6 +20,7 @@ mod publish;
 mod retention;
 mod scene;
 mod sqlite;
+mod tasks;
 mod timing;
 mod transport;
 

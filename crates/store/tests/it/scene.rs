@@ -143,6 +143,7 @@ impl<'s> Scene<'s> {
             options: MessageOptions::default(),
             deliveries,
             idempotency: None,
+            step_of: None,
             now: self.now(),
         }
     }

@@ -150,37 +150,29 @@ async fn nothing_can_be_read_off_the_disk() {
 async fn schema_is_reported_and_newer_ones_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hookseal.db");
-    let schema = SqliteStore::check(&path).unwrap();
-    assert_eq!(
-        schema,
-        Schema {
-            current: 0,
-            wanted: 3
-        }
-    );
+    let Schema { current, wanted } = SqliteStore::check(&path).unwrap();
+    assert_eq!(current, 0);
     assert!(!path.exists(), "looking makes nothing");
     drop(open(directory.path()).unwrap());
     let schema = SqliteStore::check(&path).unwrap();
-    assert_eq!(
-        schema,
-        Schema {
-            current: 3,
-            wanted: 3
-        }
-    );
+    let current = wanted;
+    assert_eq!(schema, Schema { current, wanted });
     let connection = rusqlite::Connection::open(&path).unwrap();
-    let newer = "INSERT INTO schema_version VALUES (4, 'later', x'00')";
-    connection.execute(newer, []).unwrap();
+    let found = wanted + 1;
+    let newer = "INSERT INTO schema_version VALUES (?1, 'later', x'00')";
+    connection.execute(newer, [found]).unwrap();
     for refused in [
         open(directory.path()).err(),
         SqliteStore::check(&path).err(),
     ] {
-        let newer = OpenError::NewerSchema { found: 4, known: 3 };
+        let known = wanted;
+        let newer = OpenError::NewerSchema { found, known };
         assert_eq!(refused.map(|e| e.to_string()), Some(newer.to_string()));
     }
-    let edited = "DELETE FROM schema_version WHERE version = 4; \
-        UPDATE schema_version SET sha256 = x'00'";
-    connection.execute_batch(edited).unwrap();
+    let later = "DELETE FROM schema_version WHERE version = ?1";
+    connection.execute(later, [found]).unwrap();
+    let edited = "UPDATE schema_version SET sha256 = x'00'";
+    connection.execute(edited, []).unwrap();
     let refused = open(directory.path()).err();
     assert!(
         matches!(refused, Some(OpenError::ChangedMigration { version: 1 })),

@@ -263,6 +263,7 @@ impl<'a> CheckedMessage<'a> {
             headers,
             options: self.options,
             idempotency,
+            step_of: None,
         }
     }
 
