@@ -2,6 +2,11 @@
 //!
 //! **Invariant:** an application's token never reaches another application.
 
+pub mod api_token;
+pub mod cutoffs;
+pub mod portal;
+pub mod scopes;
+
 use crate::id::{AppId, OrgId};
 
 /// Whom a verified token speaks for.

@@ -72,6 +72,8 @@ macro_rules! ids {
 }
 
 ids! {
+    /// A token of the organisation that the API made.
+    ApiTokenId "key_";
     /// One consumer of the events.
     AppId "app_";
     /// One try of a delivery.

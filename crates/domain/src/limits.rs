@@ -53,3 +53,10 @@ pub const PAGE_ROWS_MAX: usize = 250;
 pub const PARK_ON_MAX: usize = 100;
 /// Most steps of a retry schedule.
 pub const RETRY_STEPS_MAX: usize = 50;
+/// Most API tokens of one organisation, expired ones among them: one for each service and person of
+/// a large company.
+pub const API_TOKENS_MAX: usize = 1000;
+/// Longest grace of a token that is to end, in seconds: the contract's three days.
+pub const TOKEN_GRACE_SECS_MAX: u32 = 259_200;
+/// Longest life of a token for an application's portal, in seconds: a week.
+pub const PORTAL_SECS_MAX: u32 = 604_800;

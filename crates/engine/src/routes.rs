@@ -417,6 +417,7 @@ mod tests {
                 application,
                 version: 1,
                 destinations: Vec::new(),
+                token_cutoffs: Default::default(),
             }),
             prepared: Vec::new(),
             until: None,

@@ -1,8 +1,10 @@
 //! The HTTP API: extract, authorize, one call, shape. Decides nothing that the domain or the engine
 //! decides.
 
+mod absent;
 mod access;
 mod application;
+mod authentication;
 mod check;
 mod docs;
 mod endpoint;
@@ -10,6 +12,7 @@ mod error;
 mod event_type;
 mod health;
 mod input;
+mod management;
 mod message;
 mod message_attempt;
 mod openapi;
@@ -65,6 +68,8 @@ pub struct ApiConfig {
     pub rate_per_token: Option<RateLimit>,
     /// How often one address may ask; `None` for no limit.
     pub rate_per_address: Option<RateLimit>,
+    /// Where clients reach the API, without a slash at its end.
+    pub public_url: String,
     /// Which kind of signing key an endpoint gets that brings none.
     pub signing_key_kind: KeyKind,
 }

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod log;
 mod nearest;
 mod proxy_credentials;
+pub mod public_url;
 pub mod reference;
 pub mod retention;
 mod section;

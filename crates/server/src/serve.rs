@@ -25,6 +25,7 @@ use crate::auth::jwt::{InvalidKey, VerifyingKeys};
 use crate::config::Config;
 use crate::config::error::{ConfigError, ConfigErrors};
 use crate::config::file;
+use crate::config::public_url::PublicUrl;
 use crate::config::store::StoreUrl;
 use crate::keys::{self, KeyError};
 use crate::listener::certificates::{CertificateFiles, Certificates};
@@ -119,7 +120,12 @@ pub async fn start(config: &Config, runtime: RuntimeParts) -> Result<RunningServ
         config: prepared.engine,
     };
     let engine = Engine::start(parts, &mut registry).await?;
-    let context = ApiContext::new(engine.clone(), prepared.auth, api_config(config));
+    let public_url = public_url(config, api_listener.address());
+    let context = ApiContext::new(
+        engine.clone(),
+        prepared.auth,
+        api_config(config, public_url),
+    );
     let admin = AdminContext {
         registry: Arc::new(registry),
         store: store.clone(),
@@ -258,7 +264,17 @@ fn public_key_pem(config: &Config) -> Result<Option<String>, ConfigError> {
     Ok(Some(text))
 }
 
-fn api_config(config: &Config) -> ApiConfig {
+fn public_url(config: &Config, listening: SocketAddr) -> String {
+    let scheme = match config.server.tls_files() {
+        Some(_) => "https",
+        None => "http",
+    };
+    let listener = || PublicUrl::of_listener(scheme, listening);
+    let url = config.server.public_url.clone();
+    url.unwrap_or_else(listener).to_string()
+}
+
+fn api_config(config: &Config, public_url: String) -> ApiConfig {
     let limit = |rate: Option<u32>| {
         let per_second = NonZeroU32::new(rate?)?;
         let burst = config.api.rate_burst.and_then(NonZeroU32::new);
@@ -270,6 +286,7 @@ fn api_config(config: &Config) -> ApiConfig {
     ApiConfig {
         payload_bytes_max: config.server.payload_bytes_max.bytes(),
         address_policy: Arc::new(config.egress.address_policy()),
+        public_url,
         rate_per_token: limit(config.api.rate_per_token),
         rate_per_address: limit(config.api.rate_per_address),
         signing_key_kind: config.delivery.default_signature,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hookseal_domain::access::cutoffs::Cutoffs;
 use hookseal_domain::application::Application;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::endpoint::{Destination, EndpointSpec};
@@ -28,6 +29,8 @@ pub struct Routing {
     pub version: i64,
     /// Its endpoints, by id.
     pub destinations: Vec<Arc<Destination>>,
+    /// Which of its tokens hold no more.
+    pub token_cutoffs: Cutoffs,
 }
 
 /// An endpoint to make.

@@ -14,6 +14,7 @@ pub mod retention;
 pub mod seal;
 pub mod sqlite;
 pub mod tasks;
+pub mod tokens;
 pub mod transport;
 pub mod work;
 
@@ -44,6 +45,7 @@ use crate::publish::{Accepted, Idempotency, NewMessage};
 use crate::reference::{AppRef, EndpointRef, MessageRef};
 use crate::retention::{Retained, RetentionPolicy};
 use crate::tasks::TaskStore;
+use crate::tokens::TokenStore;
 use crate::transport::TransportStore;
 use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Recorded};
 
@@ -52,9 +54,9 @@ use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Re
 /// Every method that changes something returns after the change is durable, but for
 /// [`Store::record`]. A change and whatever follows from it is one transaction. References are
 /// looked up within the organisation or application given, never beyond. What concerns transport
-/// security is in [`TransportStore`], what concerns tasks in [`TaskStore`].
+/// security is in [`TransportStore`], what concerns tasks in [`TaskStore`], tokens in [`TokenStore`].
 #[async_trait]
-pub trait Store: TransportStore + TaskStore + Send + Sync {
+pub trait Store: TransportStore + TaskStore + TokenStore + Send + Sync {
     // --- the node ---
 
     /// Begins a new epoch of this node: what an earlier process of it still owned comes back as

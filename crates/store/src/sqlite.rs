@@ -2,6 +2,7 @@
 //! that something is stored before it survives a power cut.
 
 mod accept;
+mod api_tokens;
 mod applications;
 mod attempts;
 mod backlog;
@@ -28,6 +29,7 @@ mod messages;
 mod migrate;
 mod order;
 mod order_heads;
+mod portal_tokens;
 mod queue;
 mod reader;
 mod record;
@@ -38,6 +40,7 @@ mod signing_keys;
 mod store;
 mod task_store;
 mod tasks;
+mod token_store;
 mod transport_book;
 mod transport_items;
 mod transport_store;

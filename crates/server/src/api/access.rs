@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::header;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 
 use hookseal_domain::access::Principal;
+use hookseal_domain::access::scopes::Need;
 use hookseal_domain::endpoint::Endpoint;
 use hookseal_domain::event_type::EventTypeName;
-use hookseal_domain::id::{AppId, AttemptId, OrgId};
+use hookseal_domain::id::{ApiTokenId, AppId, AttemptId, OrgId};
 use hookseal_domain::message::Message;
 use hookseal_domain::uid::Uid;
 use hookseal_domain::violation::Violation;
@@ -21,7 +22,9 @@ use hookseal_store::reference::{AppRef, EndpointRef, MessageRef};
 
 use crate::api::error::violations::Violations;
 use crate::api::error::{ApiError, ErrorCode};
+use crate::api::message::PUBLISH_PATH;
 use crate::api::{Api, ApiContext};
+use crate::auth::{AuthError, Authenticated, Grant};
 
 /// Proof that the caller may touch what `S` names.
 pub(crate) struct Authorized<S>(pub(crate) S);
@@ -39,8 +42,21 @@ pub(crate) trait Scope: Sized {
 /// The organisation itself; not for application tokens.
 pub(crate) struct Organisation(pub(crate) OrgId);
 
+/// The organisation in the path, which is to be the caller's; not for application tokens.
+pub(crate) struct Environment(pub(crate) OrgId);
+
 /// What everybody in the organisation may read.
-pub(crate) struct Catalogue(pub(crate) Principal);
+pub(crate) struct Catalogue(pub(crate) Reader);
+
+/// Whoever asks, for what concerns its token only.
+pub(crate) struct Anybody(pub(crate) Authenticated);
+
+/// Who reads, and what its token says it is to see.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    principal: Principal,
+    grant: Arc<Grant>,
+}
 
 /// The application in the path; for its own tokens and the organisation's.
 pub(crate) struct OwnApplication {
@@ -65,6 +81,9 @@ pub(crate) struct MessagePath(pub(crate) MessageRef);
 /// The attempt in the path.
 pub(crate) struct AttemptPath(pub(crate) AttemptId);
 
+/// The API token in the path.
+pub(crate) struct ApiTokenPath(pub(crate) ApiTokenId);
+
 /// The event type in the path.
 pub(crate) struct EventTypePath(pub(crate) EventTypeName);
 
@@ -74,12 +93,46 @@ impl<S: Scope> FromRequestParts<Api> for Authorized<S> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let principal = authenticate(parts, api)?;
+        let known = authenticate(parts, api).await?;
+        let principal = known.principal;
+        if !known.grant.scopes.allows(need(parts)) {
+            return Err(beyond_scopes());
+        }
+        parts.extensions.insert(known);
         S::authorize(api, principal, parts).await.map(Self)
     }
 }
 
-fn authenticate(parts: &Parts, api: &ApiContext) -> Result<Principal, ApiError> {
+/// Where a token may ask about itself, or end itself.
+pub(crate) const ITS_OWN: [&str; 2] = ["/api/v1/auth/whoami", "/api/v1/auth/logout"];
+/// What the scope `publish` is for.
+const PUBLISHING: [&str; 2] = [PUBLISH_PATH, "/api/v1/app/{app_id}/msg/precheck/active"];
+
+/// What a request asks for. A safe method changes nothing (RFC 9110 §9.2.1), but what it shows may
+/// be a secret, with which more can be done than to look.
+fn need(parts: &Parts) -> Need {
+    let path = parts.extensions.get::<MatchedPath>();
+    let path = path.map(MatchedPath::as_str).unwrap_or_default();
+    let is_safe = parts.method == Method::GET || parts.method == Method::HEAD;
+    if ITS_OWN.contains(&path) {
+        Need::Itself
+    } else if is_safe && !path.ends_with("/secret") {
+        Need::Read
+    } else if parts.method == Method::POST && PUBLISHING.contains(&path) {
+        Need::Publish
+    } else {
+        Need::Full
+    }
+}
+
+fn beyond_scopes() -> ApiError {
+    ApiError::new(
+        ErrorCode::InsufficientPermissions,
+        "the token's scopes do not cover this",
+    )
+}
+
+async fn authenticate(parts: &Parts, api: &ApiContext) -> Result<Authenticated, ApiError> {
     let missing = || {
         ApiError::new(
             ErrorCode::AuthenticationFailed,
@@ -92,11 +145,27 @@ fn authenticate(parts: &Parts, api: &ApiContext) -> Result<Principal, ApiError> 
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing());
     }
-    let known = api.auth.verify(token.trim(), api.engine.now())?;
+    let (store, now) = (api.engine.store(), api.engine.now());
+    let known = api.auth.authenticate(store, token.trim(), now).await?;
+    check_cutoffs(api, &known).await?;
     if let Some(limit) = &api.token_limit {
-        limit.check(known.token_hash)?;
+        limit.check(known.token_hash.0)?;
     }
-    Ok(known.principal)
+    Ok(known)
+}
+
+/// Refuses a token of an application that is gone, or whose tokens of that time were ended.
+async fn check_cutoffs(api: &ApiContext, known: &Authenticated) -> Result<(), ApiError> {
+    let Principal::Application(org, app) = known.principal else {
+        return Ok(());
+    };
+    let routing = api.engine.routing(org, &AppRef::Id(app)).await?;
+    let routing = routing.ok_or(AuthError::Unknown)?;
+    let (issued_at, now) = (known.grant.issued_at, api.engine.now());
+    if routing.token_cutoffs.ended(issued_at, now) {
+        return Err(AuthError::Revoked.into());
+    }
+    Ok(())
 }
 
 // === impl Scope ===
@@ -114,13 +183,59 @@ impl Scope for Organisation {
     }
 }
 
+impl Scope for Environment {
+    async fn authorize(
+        api: &ApiContext,
+        principal: Principal,
+        parts: &mut Parts,
+    ) -> Result<Self, ApiError> {
+        let Organisation(org) = Organisation::authorize(api, principal, parts).await?;
+        let named = OrgId::parse(&path_param(parts, "env_id").await?);
+        match named {
+            Some(named) if named == org => Ok(Self(org)),
+            _ => Err(ApiError::not_found("the environment")),
+        }
+    }
+}
+
 impl Scope for Catalogue {
     async fn authorize(
         _: &ApiContext,
         principal: Principal,
-        _: &mut Parts,
+        parts: &mut Parts,
     ) -> Result<Self, ApiError> {
-        Ok(Self(principal))
+        let grant = Arc::clone(&authenticated(parts)?.grant);
+        Ok(Self(Reader { principal, grant }))
+    }
+}
+
+impl Scope for Anybody {
+    async fn authorize(_: &ApiContext, _: Principal, parts: &mut Parts) -> Result<Self, ApiError> {
+        authenticated(parts).cloned().map(Self)
+    }
+}
+
+/// The token that the request came with.
+fn authenticated(parts: &Parts) -> Result<&Authenticated, ApiError> {
+    let known = parts.extensions.get();
+    known.ok_or_else(|| AuthError::Unknown.into())
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// The organisation that everything is looked up in.
+    pub(crate) fn org(&self) -> OrgId {
+        self.principal.org()
+    }
+
+    /// Whether it may know of something that needs one of these flags, if there are any.
+    pub(crate) fn is_offered(&self, flags: &[String]) -> bool {
+        let has = |flag| self.grant.feature_flags.contains(flag);
+        match self.principal {
+            Principal::Organisation(_) => true,
+            Principal::Application(..) => flags.is_empty() || flags.iter().any(has),
+        }
     }
 }
 
@@ -231,6 +346,16 @@ impl FromRequestParts<Api> for AttemptPath {
         AttemptId::parse(&text)
             .map(Self)
             .ok_or_else(|| ApiError::not_found("the attempt"))
+    }
+}
+
+impl FromRequestParts<Api> for ApiTokenPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
+        let text = path_param(parts, "key_id").await?;
+        let id = ApiTokenId::parse(&text).map(Self);
+        id.ok_or_else(|| ApiError::not_found("the API token"))
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa::{IntoResponses, ToSchema};
 use hookseal_store::error::{ChangeError, ResendError, StoreError};
 
 use crate::api::error::violations::{FieldViolation, Violations};
-use crate::auth::AuthError;
+use crate::auth::{AuthError, AuthFailure};
 
 pub(crate) use crate::api::error::reference::errors_markdown;
 
@@ -55,7 +55,7 @@ error_codes! {
     /// No bearer token, or one that does not hold. The detail says why; get a new token.
     AuthenticationFailed "authentication_failed" UNAUTHORIZED;
     /// The token is good, but not for this: an application's token used where the organisation's
-    /// own is needed.
+    /// own is needed, or one whose scopes do not cover it.
     InsufficientPermissions "insufficient_permissions" FORBIDDEN;
     /// What the path names does not exist, or not for this token.
     NotFound "not_found" NOT_FOUND;
@@ -94,6 +94,8 @@ error_codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE;
     /// Too many requests with this token or from this address; `Retry-After` says when to go on.
     RateLimited "rate_limited" TOO_MANY_REQUESTS;
+    /// The operation is of the Svix API, but this server does not have it.
+    NotImplemented "not_implemented" NOT_IMPLEMENTED;
     /// A fault of the server; its log says what. Report it.
     ServerError "server_error" INTERNAL_SERVER_ERROR;
     /// More is published than can be stored in time, or the store has too much to do. Nothing was
@@ -304,6 +306,15 @@ impl From<ResendError> for ApiError {
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         Self::new(ErrorCode::AuthenticationFailed, error.to_string())
+    }
+}
+
+impl From<AuthFailure> for ApiError {
+    fn from(failure: AuthFailure) -> Self {
+        match failure {
+            AuthFailure::Refused(error) => error.into(),
+            AuthFailure::Store(error) => error.into(),
+        }
     }
 }
 

@@ -101,7 +101,10 @@ async fn list(
     let list = ListResponse::of(
         page,
         |row| row.name.clone(),
-        |row| is_offered(who, &row).then(|| EventTypeOut::of(row, query.content)),
+        |row| {
+            who.is_offered(&row.spec.feature_flags)
+                .then(|| EventTypeOut::of(row, query.content))
+        },
     );
     Ok(ok(&list))
 }
@@ -149,7 +152,7 @@ async fn get(
     State(api): State<Api>,
 ) -> Result<Response, ApiError> {
     let found = api.event_type(who.org(), &name).await?;
-    if !is_offered(who, &found) {
+    if !who.is_offered(&found.spec.feature_flags) {
         return Err(ApiError::not_found(WHAT));
     }
     Ok(ok(&EventTypeOut::of(found, Content::With)))
@@ -219,12 +222,6 @@ async fn delete(
         api.put_event_type(org, name, archived).await?;
     }
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Whether the one who asks may know of it: what needs a feature flag is not for applications,
-/// whose tokens carry none.
-fn is_offered(who: Principal, event_type: &EventType) -> bool {
-    matches!(who, Principal::Organisation(_)) || event_type.spec.feature_flags.is_empty()
 }
 
 impl ApiContext {

@@ -151,8 +151,8 @@ async fn expunge(
 }
 
 impl ApiContext {
-    /// Makes the application that a message names, if it does not exist.
-    async fn ensure_application(
+    /// Makes the application that a request names, if it does not exist.
+    pub(crate) async fn ensure_application(
         &self,
         org: OrgId,
         named: &AppRef,

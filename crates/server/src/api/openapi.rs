@@ -15,7 +15,8 @@ use crate::api::error::{ErrorBody, ValidationBody};
 use crate::api::wire::numbers::StatusCodeClass;
 use crate::api::wire::text;
 use crate::api::{
-    Api, application, docs, endpoint, event_type, health, message, message_attempt, transport,
+    Api, absent, application, authentication, docs, endpoint, event_type, health, management,
+    message, message_attempt, transport,
 };
 
 #[derive(OpenApi)]
@@ -32,6 +33,8 @@ use crate::api::{
         (name = "Event Type", description = "The catalogue of what happens."),
         (name = "Message", description = "What happened."),
         (name = "Message Attempt", description = "What became of it."),
+        (name = "Authentication", description = "Tokens of applications."),
+        (name = "Management", description = "Tokens of the organisation."),
         (name = "Transport", description = "What is demanded of connections, and what we prove \
             ourselves with."),
         (name = "Health", description = "Whether the server can work."),
@@ -49,8 +52,8 @@ impl Modify for BearerToken {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.bearer_format = Some("JWT".to_owned());
         scheme.description = Some(
-            "A JSON Web Token. Organisation: `sub` is `org_…`. Application: `org` is `org_…`, \
-             `sub` is `app_…`."
+            "A JSON Web Token, or an API token. Organisation: `sub` is `org_…`. Application: \
+             `org` is `org_…`, `sub` is `app_…`."
                 .to_owned(),
         );
         let components = document.components.get_or_insert_default();
@@ -72,6 +75,9 @@ pub(crate) fn operations() -> OpenApiRouter<Api> {
         .merge(message::routes())
         .merge(message_attempt::routes())
         .merge(transport::routes())
+        .merge(authentication::routes())
+        .merge(management::routes())
+        .merge(absent::routes())
         .merge(health::routes())
 }
 

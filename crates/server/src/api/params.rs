@@ -54,6 +54,18 @@ path_params! {
         /// The endpoint's id or uid.
         endpoint_id: text::Uid,
     }
+    /// Names the organisation.
+    EnvironmentParams {
+        /// The organisation's id.
+        env_id: text::OrganisationId,
+    }
+    /// Names an API token.
+    ApiTokenParams {
+        /// The organisation's id.
+        env_id: text::OrganisationId,
+        /// The token's id.
+        key_id: text::ApiTokenId,
+    }
     /// Names something of an organisation's transport security.
     TransportNameParams {
         /// Its name.

@@ -82,6 +82,10 @@ pub(crate) mod text {
         /// What a receiver verifies with: the HMAC secret (`whsec_`), or the public half of an
         /// ed25519 key (`whpk_`).
         ReceiverKey [pattern(r"^(whsec_|whpk_)[a-zA-Z0-9+/=]{32,100}$")];
+        /// Id of an organisation.
+        OrganisationId [pattern("^org_[A-Za-z0-9]{27}$"), min_length(31), max_length(31)];
+        /// Id of an API token.
+        ApiTokenId [pattern("^key_[A-Za-z0-9]{27}$"), min_length(31), max_length(31)];
         /// Id of an application.
         ApplicationId [pattern("^app_[A-Za-z0-9]{27}$"), min_length(31), max_length(31)];
         /// Id of an endpoint.

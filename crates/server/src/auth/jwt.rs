@@ -4,17 +4,20 @@
 //! a shared secret; knows no clock.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use hookseal_domain::access::Principal;
+use hookseal_domain::access::portal::PortalGrant;
+use hookseal_domain::access::scopes::Scopes;
 use hookseal_domain::id::{AppId, OrgId};
 use hookseal_domain::secret::Secret;
 use hookseal_domain::time::Timestamp;
 
-use crate::auth::AuthError;
+use crate::auth::{AuthError, Grant, Source};
 
 /// How far clocks of issuer and server may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -52,14 +55,16 @@ pub(crate) struct Verifier {
 }
 
 /// What a token with a good signature says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Verdict {
     /// Whom it speaks for.
     pub(crate) principal: Principal,
     /// From when on; `None` for always.
     pub(crate) begins_at: Option<Timestamp>,
-    /// Until when; `None` for ever.
-    pub(crate) ends_at: Option<Timestamp>,
+    /// How far the clock of whoever made it may differ.
+    pub(crate) leeway: Duration,
+    /// What else it says.
+    pub(crate) grant: Arc<Grant>,
 }
 
 /// The claims that we read.
@@ -72,19 +77,34 @@ struct Claims {
     exp: Option<NumericDate>,
     #[serde(default)]
     nbf: Option<NumericDate>,
+    #[serde(default)]
+    iat: Option<NumericDate>,
+    /// Ours, so that no claim of others is taken for it.
+    #[serde(default, rename = "hookseal:scopes")]
+    scopes: Option<Vec<String>>,
+    #[serde(default, rename = "hookseal:flags")]
+    flags: Vec<String>,
 }
 
 /// The claims that we write.
 #[derive(Serialize)]
-struct NewClaims {
+struct NewClaims<'a> {
     iss: &'static str,
     sub: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     org: Option<String>,
-    iat: i64,
+    /// With its milliseconds: what was issued after a cutoff is told from what was issued before.
+    iat: f64,
     nbf: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
+    #[serde(rename = "hookseal:scopes", skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<&'static str>>,
+    #[serde(
+        rename = "hookseal:flags",
+        skip_serializing_if = "<[String]>::is_empty"
+    )]
+    flags: &'a [String],
 }
 
 /// Seconds since the Unix epoch, maybe with a fraction (RFC 7519 §2).
@@ -102,20 +122,32 @@ pub fn mint(
     now: Timestamp,
     expires_at: Option<Timestamp>,
 ) -> Result<Secret<String>, MintError> {
-    let (sub, org) = match principal {
-        Principal::Organisation(org) => (org.to_string(), None),
-        Principal::Application(org, app) => (app.to_string(), Some(org.to_string())),
-    };
+    let claims = NewClaims::of(principal, now, expires_at);
+    sign(shared_secret, &claims)
+}
+
+/// Makes a bearer token for an application's portal (HS256).
+pub(crate) fn mint_portal(
+    shared_secret: &Secret<Vec<u8>>,
+    grant: &PortalGrant,
+    now: Timestamp,
+) -> Result<Secret<String>, MintError> {
+    let principal = Principal::Application(grant.org, grant.app);
+    let lasts = Duration::from_secs(grant.lasts_secs.into());
     let claims = NewClaims {
-        iss: "hookseal",
-        sub,
-        org,
-        iat: now.as_secs(),
-        nbf: now.as_secs(),
-        exp: expires_at.map(Timestamp::as_secs),
+        scopes: Some(grant.scopes.names().collect()),
+        flags: &grant.feature_flags,
+        ..NewClaims::of(principal, now, Some(now.plus(lasts)))
     };
+    sign(shared_secret, &claims)
+}
+
+fn sign(
+    shared_secret: &Secret<Vec<u8>>,
+    claims: &NewClaims<'_>,
+) -> Result<Secret<String>, MintError> {
     let key = EncodingKey::from_secret(shared_secret.expose());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
         .map(Secret::new)
         .map_err(|_| MintError)
 }
@@ -166,7 +198,8 @@ impl Verifier {
         Ok(Verdict {
             principal: claims.principal().ok_or(AuthError::UnknownSubject)?,
             begins_at: claims.nbf.map(NumericDate::to_timestamp),
-            ends_at: claims.exp.map(NumericDate::to_timestamp),
+            leeway: LEEWAY,
+            grant: Arc::new(claims.grant(source(*algorithm))?),
         })
     }
 }
@@ -184,19 +217,35 @@ impl fmt::Debug for Verifier {
 impl Verdict {
     /// Whether its time is over.
     pub(crate) fn ended_at(&self, now: Timestamp) -> bool {
-        self.ends_at.is_some_and(|end| end.plus(LEEWAY) <= now)
+        let ends_at = self.grant.ends_at;
+        ends_at.is_some_and(|end| end.plus(self.leeway) <= now)
     }
 
     /// Whether its time has not come.
     pub(crate) fn early_at(&self, now: Timestamp) -> bool {
         self.begins_at
-            .is_some_and(|begin| begin.minus(LEEWAY) > now)
+            .is_some_and(|begin| begin.minus(self.leeway) > now)
     }
 }
 
 // === impl Claims ===
 
 impl Claims {
+    /// A scope that is not known is not for us to guess at.
+    fn grant(&self, source: Source) -> Result<Grant, AuthError> {
+        let names = self.scopes.as_ref();
+        let scopes = names.map(|names| Scopes::parse(names.iter().map(String::as_str)));
+        Ok(Grant {
+            scopes: scopes
+                .unwrap_or(Ok(Scopes::FULL))
+                .map_err(|_| AuthError::Malformed)?,
+            feature_flags: self.flags.clone(),
+            issued_at: self.iat.map(NumericDate::to_timestamp),
+            ends_at: self.exp.map(NumericDate::to_timestamp),
+            source,
+        })
+    }
+
     fn principal(&self) -> Option<Principal> {
         match &self.org {
             None => OrgId::parse(&self.sub).map(Principal::Organisation),
@@ -208,19 +257,50 @@ impl Claims {
     }
 }
 
+// === impl NewClaims ===
+
+impl NewClaims<'_> {
+    fn of(principal: Principal, now: Timestamp, expires_at: Option<Timestamp>) -> Self {
+        let (sub, org) = match principal {
+            Principal::Organisation(org) => (org.to_string(), None),
+            Principal::Application(org, app) => (app.to_string(), Some(org.to_string())),
+        };
+        Self {
+            iss: "hookseal",
+            sub,
+            org,
+            iat: now.since(Timestamp::default()).as_secs_f64(),
+            nbf: now.as_secs(),
+            exp: expires_at.map(Timestamp::as_secs),
+            scopes: None,
+            flags: &[],
+        }
+    }
+}
+
+/// A shared secret is for HMAC only, everything else is a public key.
+fn source(algorithm: Algorithm) -> Source {
+    match algorithm {
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Source::SharedSecret,
+        _ => Source::PublicKey,
+    }
+}
+
 // === impl NumericDate ===
 
 impl NumericDate {
     /// What lies outside of all calendars is as good as the end of them; before 1970 is past.
     fn to_timestamp(self) -> Timestamp {
-        let secs = match self {
-            Self::Whole(secs) => u64::try_from(secs).unwrap_or(0),
-            Self::Fraction(secs) if secs > 0.0 => {
-                Duration::try_from_secs_f64(secs).map_or(u64::MAX, |since| since.as_secs())
-            }
-            Self::Fraction(_) => 0,
+        let since = match self {
+            Self::Whole(secs) => Duration::from_secs(u64::try_from(secs).unwrap_or(0)),
+            // To the nearest millisecond, which is what was meant: half a nanosecond is lost in f64.
+            Self::Fraction(secs) if secs > 0.0 => Duration::try_from_secs_f64(secs)
+                .map_or(Duration::MAX, |since| {
+                    since.saturating_add(Duration::from_micros(500))
+                }),
+            Self::Fraction(_) => Duration::ZERO,
         };
-        Timestamp::default().plus(Duration::from_secs(secs))
+        Timestamp::default().plus(since)
     }
 }
 

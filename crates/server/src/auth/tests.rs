@@ -1,10 +1,16 @@
 //! Tokens good and bad.
 
+use std::sync::LazyLock;
+
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use hookseal_domain::id::{AppId, IdGenerator, OrgId};
 use hookseal_domain::secret::Secret;
+use hookseal_store::seal::MasterKey;
+use hookseal_store::sqlite::{SqliteOptions, SqliteStore};
 
 use super::*;
 
@@ -21,6 +27,24 @@ fn auth() -> Auth {
     .unwrap()
 }
 
+/// A store in which nothing is known of any token.
+static EMPTY: LazyLock<(Runtime, Arc<dyn Store>, TempDir)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::new(folder.path().join("hookseal.db"));
+    let key = MasterKey::new(&Secret::new([7; 32])).unwrap();
+    let store = SqliteStore::open(options, key).unwrap();
+    (Runtime::new().unwrap(), Arc::new(store), folder)
+});
+
+fn verify(auth: &Auth, token: &str, now: Timestamp) -> Result<Principal, AuthError> {
+    let (runtime, store, _) = &*EMPTY;
+    match runtime.block_on(auth.authenticate(store, token, now)) {
+        Ok(known) => Ok(known.principal),
+        Err(AuthFailure::Refused(error)) => Err(error),
+        Err(AuthFailure::Store(error)) => panic!("{error}"),
+    }
+}
+
 fn token(algorithm: Algorithm, claims: &Value, key: &EncodingKey) -> String {
     jsonwebtoken::encode(&Header::new(algorithm), claims, key).unwrap()
 }
@@ -33,7 +57,7 @@ fn check(claims: &Value, expect: Result<Principal, AuthError>) {
     let auth = auth();
     let token = hmac_token(claims);
     for _ in 0..2 {
-        let got = auth.verify(&token, NOW).map(|known| known.principal);
+        let got = verify(&auth, &token, NOW);
         assert_eq!(got, expect, "{claims}");
     }
 }
@@ -80,9 +104,9 @@ fn times_have_a_little_leeway() {
 fn a_remembered_token_still_expires() {
     let auth = auth();
     let token = hmac_token(&json!({"sub": ORG, "exp": NOW_SECS + 60}));
-    assert!(auth.verify(&token, NOW).is_ok());
+    assert!(verify(&auth, &token, NOW).is_ok());
     let later = NOW.plus(std::time::Duration::from_secs(91));
-    assert_eq!(auth.verify(&token, later), Err(AuthError::Expired));
+    assert_eq!(verify(&auth, &token, later), Err(AuthError::Expired));
 }
 
 #[test]
@@ -95,13 +119,12 @@ fn minted_tokens_hold() {
         Principal::Application(org, app),
     ] {
         let token = jwt::mint(&secret, who, NOW, None).unwrap();
-        let known = auth().verify(token.expose(), NOW).unwrap();
-        assert_eq!(known.principal, who);
+        assert_eq!(verify(&auth(), token.expose(), NOW), Ok(who));
         let ends = NOW.plus(std::time::Duration::from_secs(60));
         let token = jwt::mint(&secret, who, NOW, Some(ends)).unwrap();
         let later = NOW.plus(std::time::Duration::from_secs(120));
         assert_eq!(
-            auth().verify(token.expose(), later),
+            verify(&auth(), token.expose(), later),
             Err(AuthError::Expired)
         );
     }
@@ -112,10 +135,10 @@ fn other_keys_and_algorithms_are_refused() {
     let claims = json!({"sub": ORG});
     let other = EncodingKey::from_secret(b"another secret");
     let forged = token(Algorithm::HS256, &claims, &other);
-    assert_eq!(auth().verify(&forged, NOW), Err(AuthError::BadSignature));
+    assert_eq!(verify(&auth(), &forged, NOW), Err(AuthError::BadSignature));
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
         let good = token(algorithm, &claims, &EncodingKey::from_secret(SECRET));
-        assert!(auth().verify(&good, NOW).is_ok());
+        assert!(verify(&auth(), &good, NOW).is_ok());
     }
     let unsigned = format!(
         "{}.{}.",
@@ -124,14 +147,14 @@ fn other_keys_and_algorithms_are_refused() {
     );
     for text in ["", "a.b", "a.b.c", &unsigned, &"a".repeat(9000)] {
         assert_eq!(
-            auth().verify(text, NOW),
+            verify(&auth(), text, NOW),
             Err(AuthError::Malformed),
             "{text}"
         );
     }
     let nobody = Auth::new(&VerifyingKeys::default()).unwrap();
     assert_eq!(
-        nobody.verify(&hmac_token(&claims), NOW),
+        verify(&nobody, &hmac_token(&claims), NOW),
         Err(AuthError::Malformed)
     );
 }
@@ -142,7 +165,7 @@ fn extensions_that_are_critical_are_refused() {
     header.crit = Some(vec!["exp".to_owned()]);
     let key = EncodingKey::from_secret(SECRET);
     let token = jsonwebtoken::encode(&header, &json!({"sub": ORG}), &key).unwrap();
-    assert_eq!(auth().verify(&token, NOW), Err(AuthError::Malformed));
+    assert_eq!(verify(&auth(), &token, NOW), Err(AuthError::Malformed));
 }
 
 #[test]
@@ -157,15 +180,12 @@ fn public_keys_verify_their_own_algorithm_only() {
         let signing = signing_key(algorithm, private.as_bytes());
         let auth = with_public_key(&public).unwrap();
         let claims = json!({"sub": ORG});
-        assert!(
-            auth.verify(&token(algorithm, &claims, &signing), NOW)
-                .is_ok()
-        );
+        assert!(verify(&auth, &token(algorithm, &claims, &signing), NOW).is_ok());
 
         // The oldest trick on JWTs: the public key as shared secret.
         let secret = EncodingKey::from_secret(public.as_bytes());
         let forged = token(Algorithm::HS256, &claims, &secret);
-        assert_eq!(auth.verify(&forged, NOW), Err(AuthError::Malformed));
+        assert_eq!(verify(&auth, &forged, NOW), Err(AuthError::Malformed));
         assert_eq!(
             with_public_key(&private).err(),
             Some(InvalidKey::NotAPublicKey)
@@ -208,4 +228,25 @@ fn signing_key(algorithm: Algorithm, pem: &[u8]) -> EncodingKey {
 fn encoded(text: &str) -> String {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}
+
+#[test]
+fn what_else_a_token_says() {
+    let auth = auth();
+    let claims = json!({"sub": ORG, "iat": 1_795_421_999.123, "hookseal:scopes": ["read"],
+        "hookseal:flags": ["beta"]});
+    let (runtime, store, _) = &*EMPTY;
+    let known = runtime.block_on(auth.authenticate(store, &hmac_token(&claims), NOW));
+    let grant = known.unwrap().grant;
+    let issued_at = Timestamp::from_millis(1_795_421_999_123);
+    assert_eq!(grant.scopes, Scopes::READ);
+    assert_eq!(grant.feature_flags, ["beta"]);
+    assert_eq!(grant.issued_at, Some(issued_at));
+    assert_eq!((grant.ends_at, grant.source), (None, Source::SharedSecret));
+    for scopes in [json!([]), json!(["everything"]), json!("read")] {
+        let claims = json!({"sub": ORG, "hookseal:scopes": scopes});
+        check(&claims, Err(AuthError::Malformed));
+    }
+    let text = "hsk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    assert_eq!(verify(&auth, text, NOW), Err(AuthError::Unknown));
 }

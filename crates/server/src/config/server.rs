@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::byte_size::ByteSize;
 use crate::config::error::ConfigError;
+use crate::config::public_url::PublicUrl;
 use crate::config::section::section;
 
 section! {
@@ -17,6 +18,8 @@ section! {
         /// Address and port of `/metrics`, `/health/live` and `/health/ready`. Speaks plain HTTP
         /// and asks for no token: keep it where only monitoring reaches it.
         admin_listen: SocketAddr = "127.0.0.1:8072";
+        /// Where clients reach the API, for links that it gives out. Absent: where it listens.
+        public_url: Option<PublicUrl>, such as "https://hooks.example.com";
         /// PEM file with the API listener's certificate chain, its own certificate first. Read
         /// again when it changes. Absent: the API listener speaks plaintext.
         tls_cert: Option<PathBuf>, such as "tls/chain.pem";

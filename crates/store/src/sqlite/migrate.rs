@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::{OpenError, Schema};
 
 /// In order; never edited after release.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: &[(&str, &str)] = &[
     (
         "initial",
         include_str!("../../migrations/sqlite/0001_initial.sql"),
@@ -23,6 +23,10 @@ const MIGRATIONS: [(&str, &str); 4] = [
     (
         "tasks",
         include_str!("../../migrations/sqlite/0004_tasks.sql"),
+    ),
+    (
+        "tokens",
+        include_str!("../../migrations/sqlite/0005_tokens.sql"),
     ),
 ];
 

@@ -17,7 +17,9 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::endpoints::{self, EndpointRow};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::keyring::{DataKeys, Keyring};
-use crate::sqlite::{applications, endpoint_headers, endpoint_transports, signing_keys};
+use crate::sqlite::{
+    applications, endpoint_headers, endpoint_transports, portal_tokens, signing_keys,
+};
 
 /// Of an application as a request names it.
 pub(super) async fn by_reference(
@@ -72,6 +74,7 @@ fn read(
         application,
         version,
         destinations: destinations?,
+        token_cutoffs: portal_tokens::cutoffs(connection, app)?,
     })
 }
 

@@ -22,10 +22,10 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::queue::Job;
 use crate::sqlite::reader::Readers;
 use crate::sqlite::{
-    SqliteOptions, SqliteStore, applications, attempts, backlog, claim, deliveries,
+    SqliteOptions, SqliteStore, api_tokens, applications, attempts, backlog, claim, deliveries,
     endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_types, few_pins,
     handshake_users, handshakes, idempotency, keyring, messages, migrate, order, order_heads,
-    record, retention, signing_keys, tasks, transport_book, transport_items,
+    portal_tokens, record, retention, signing_keys, tasks, transport_book, transport_items,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -37,7 +37,8 @@ fn schema() -> Connection {
 }
 
 fn statements() -> Vec<&'static str> {
-    let all: [&[&str]; 26] = [
+    let all: &[&[&str]] = &[
+        &api_tokens::STATEMENTS,
         &applications::STATEMENTS,
         &attempts::STATEMENTS,
         &backlog::STATEMENTS,
@@ -56,6 +57,7 @@ fn statements() -> Vec<&'static str> {
         &messages::STATEMENTS,
         &order::STATEMENTS,
         &order_heads::STATEMENTS,
+        &portal_tokens::STATEMENTS,
         &record::STATEMENTS,
         &retention::STATEMENTS,
         &signing_keys::STATEMENTS,

@@ -51,6 +51,8 @@ macro_rules! conformance {
                 recovers_in_the_order_and_class_and_time, waits_while_the_backlog_is_long,
                 replays_what_is_missing, replays_what_is_chosen, cancels_deliveries,
                 expunges_contents, broadcasts, forgets_what_ended, takes_turns;
+            tokens: keeps_api_tokens, replaces_the_text_of_a_repeated_one, bounds_api_tokens,
+                cuts_off_by_time, ends_one, takes_once;
             model: behaves_like_the_model;
         }
     };

@@ -22,6 +22,7 @@ mod scene;
 mod sqlite;
 mod tasks;
 mod timing;
+mod tokens;
 mod transport;
 
 conformance::conformance!(sqlite);

@@ -16,6 +16,8 @@ enum For {
     All,
     /// Every token.
     Tokens,
+    /// Every token, to end itself; nobody, with a secret in the body. These have tests of their own.
+    Itself,
     /// The organisation's tokens.
     Organisation,
     /// The organisation's tokens and those of the application in the path.
@@ -23,7 +25,7 @@ enum For {
 }
 
 /// The matrix. An operation that is not in it fails the test.
-const MATRIX: [(&str, For); 75] = [
+const MATRIX: [(&str, For); 92] = [
     ("v1.application.list", For::Organisation),
     ("v1.application.create", For::Organisation),
     ("v1.application.get", For::OwnApplication),
@@ -105,22 +107,60 @@ const MATRIX: [(&str, For); 75] = [
     ("v1.transport.client-identity.distribute", For::Organisation),
     ("v1.transport.client-identity.retire", For::Organisation),
     ("v1.transport.client-identity.rotation", For::Organisation),
+    ("v1.authentication.whoami", For::Tokens),
+    ("logout_api_v1_auth_logout__post", For::Itself),
+    ("v1.authentication.exchange-one-time-token", For::Itself),
+    ("v1.authentication.expire-all", For::Organisation),
+    ("v1.authentication.app-portal-access", For::Organisation),
+    (
+        "v1.management.authentication.list-api-tokens",
+        For::Organisation,
+    ),
+    (
+        "v1.management.authentication.create-api-token",
+        For::Organisation,
+    ),
+    (
+        "v1.management.authentication.get-api-token",
+        For::Organisation,
+    ),
+    (
+        "v1.management.authentication.update-api-token",
+        For::Organisation,
+    ),
+    (
+        "v1.management.authentication.patch-api-token",
+        For::Organisation,
+    ),
+    (
+        "v1.management.authentication.expire-api-token",
+        For::Organisation,
+    ),
+    ("v1.endpoint.transformation.get", For::OwnApplication),
+    ("v1.endpoint.transformation.patch", For::OwnApplication),
+    ("v1.endpoint.transformation.simulate", For::OwnApplication),
+    ("v1.endpoint.get-oauth", For::OwnApplication),
+    ("v1.endpoint.set-oauth-config", For::OwnApplication),
+    ("v1.endpoint.delete-oauth-config", For::OwnApplication),
 ];
 
 /// What the paths of one application name.
-struct Stock {
-    app: String,
-    endpoint: String,
-    message: String,
-    attempt: String,
+pub(crate) struct Stock {
+    pub(crate) app: String,
+    pub(crate) endpoint: String,
+    pub(crate) message: String,
+    pub(crate) attempt: String,
     /// SHA-256 of the endpoint's pin, and of the root of the set that has the application's name.
-    pin: String,
-    root: String,
+    pub(crate) pin: String,
+    pub(crate) root: String,
+    /// The organisation, and an API token of it.
+    pub(crate) org: String,
+    pub(crate) api_token: String,
 }
 
 impl Stock {
     /// An application with one failed attempt.
-    async fn of(shop: &Shop) -> Self {
+    pub(crate) async fn of(shop: &Shop) -> Self {
         let app = id(&shop.make("/app", r#"{"name": "Customer"}"#).await);
         // Nobody listens on port 1.
         let endpoint = shop.endpoint(&app, "http://127.0.0.1:1/").await;
@@ -138,6 +178,8 @@ impl Stock {
         let pin = pin.await["sha256"].as_str().unwrap().to_owned();
         Self {
             root: Self::transport(shop, &app).await,
+            org: shop.org(),
+            api_token: id(&shop.api_token(&["full"]).await),
             app,
             endpoint,
             message,
@@ -158,7 +200,7 @@ impl Stock {
         set["anchors"][0]["sha256"].as_str().unwrap().to_owned()
     }
 
-    fn path(&self, template: &str) -> String {
+    pub(crate) fn path(&self, template: &str) -> String {
         template
             .replace("/api/v1", "")
             .replace("{app_id}", &self.app)
@@ -167,6 +209,8 @@ impl Stock {
             .replace("{attempt_id}", &self.attempt)
             .replace("{event_type_name}", "t")
             .replace("{name}", &self.app)
+            .replace("{env_id}", &self.org)
+            .replace("{key_id}", &self.api_token)
             .replace("{number}", "1")
             .replace(
                 "{sha256}",
@@ -219,6 +263,9 @@ async fn without_a_valid_token_nobody_gets_in() {
     let stock = Stock::of(&shop).await;
     for (method, template, operation) in operations() {
         let path = stock.path(&template);
+        if operation == "v1.authentication.exchange-one-time-token" {
+            continue;
+        }
         for token in ["", "nonsense", &shop.token()[..shop.token().len() - 2]] {
             let answer = shop.ask_as(token, &method, &path, "{}").await;
             if access(&operation) == For::All {
@@ -243,6 +290,9 @@ async fn tokens_reach_what_is_theirs() {
         .await;
     let (own, other) = (Stock::of(&shop).await, Stock::of(&shop).await);
     for (method, template, operation) in operations() {
+        if access(&operation) == For::Itself {
+            continue;
+        }
         // What is deleted with success is gone for the next one who asks.
         let own = if method == "DELETE" {
             &Stock::of(&shop).await
@@ -262,6 +312,7 @@ async fn tokens_reach_what_is_theirs() {
         match access(&operation) {
             For::All => assert_eq!([by_own, by_other, by_stranger], [204; 3]),
             For::Tokens => assert_eq!([by_own, by_other], [200; 2], "{operation}"),
+            For::Itself => {}
             For::Organisation => assert_eq!([by_own, by_other], [403; 2], "{operation}"),
             For::OwnApplication => {
                 assert!(![401, 403, 404].contains(&by_own), "{operation}: {by_own}");

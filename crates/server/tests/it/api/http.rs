@@ -30,7 +30,7 @@ async fn unknown_paths_and_methods() {
     for path in [
         "/nothing",
         "/app/a/endpoint/e/recover",
-        "/auth/logout",
+        "/auth/nothing",
         "//app",
     ] {
         assert_eq!(

@@ -83,6 +83,7 @@ impl Shop {
         let mut config = ApiConfig {
             payload_bytes_max: 1 << 20,
             address_policy: Arc::new(policy()),
+            public_url: "https://hooks.example".to_owned(),
             rate_per_token: None,
             rate_per_address: None,
             signing_key_kind: KeyKind::HmacSha256,
@@ -113,6 +114,18 @@ impl Shop {
     pub(crate) fn as_stranger(&self) -> String {
         let org = OrgId::parse("org_1srOrx2ZWZBpBUvZwXKQmoEYga2").unwrap();
         token(Principal::Organisation(org))
+    }
+
+    /// The organisation's id.
+    pub(crate) fn org(&self) -> String {
+        self.org.to_string()
+    }
+
+    /// A new API token with these scopes.
+    pub(crate) async fn api_token(&self, scopes: &[&str]) -> Value {
+        let path = format!("/management/authentication/{}/api-token", self.org);
+        let body = serde_json::json!({"name": "service", "scopes": scopes});
+        self.ask("POST", &path, body.to_string()).await.expect(200)
     }
 
     pub(crate) fn token(&self) -> &str {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use crate::sqlite::open;
 
 /// As they were released; the last is what this program wants.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: &[(&str, &str)] = &[
     (
         "initial",
         include_str!("../../../migrations/sqlite/0001_initial.sql"),
@@ -18,6 +18,14 @@ const MIGRATIONS: [(&str, &str); 3] = [
     (
         "discipline",
         include_str!("../../../migrations/sqlite/0003_discipline.sql"),
+    ),
+    (
+        "tasks",
+        include_str!("../../../migrations/sqlite/0004_tasks.sql"),
+    ),
+    (
+        "tokens",
+        include_str!("../../../migrations/sqlite/0005_tokens.sql"),
     ),
 ];
 
