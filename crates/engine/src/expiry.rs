@@ -30,6 +30,8 @@ const MESSAGE_EXPIRED: (FailureKind, &str) = (
     "The message has expired: it was not delivered within the time that its expireAfter set",
 );
 
+/// How often what has expired is looked for.
+const EVERY: Duration = Duration::from_secs(5);
 /// Most deliveries that are ended at once: the store's writer does little else meanwhile.
 const BATCH_ROWS: usize = 200;
 /// Most batches in a row: the rest waits for the next round.
@@ -48,8 +50,18 @@ pub(crate) fn nothing_to_send(job: &Job, now: Timestamp) -> Option<(FailureKind,
     }
 }
 
+/// Ends what has expired, for ever. A loop of its own: where results find no room on the disk, this
+/// waits for room, and retention, which makes it, must not.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        sweep(&shared).await;
+        let look_again = shared.clock.now().plus(EVERY);
+        shared.clock.sleep_until(look_again).await;
+    }
+}
+
 /// Ends what has expired and is not in memory.
-pub(crate) async fn sweep(shared: &Arc<Shared>) {
+async fn sweep(shared: &Arc<Shared>) {
     for _ in 0..BATCHES_MAX {
         let now = shared.clock.now();
         let expired = match shared.store.claim_expired(now, BATCH_ROWS).await {

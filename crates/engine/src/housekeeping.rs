@@ -1,4 +1,4 @@
-//! Small chores: retention, expired messages, idle connections, idle lanes, gauges.
+//! Small chores: retention, idle connections, idle lanes, gauges.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::task::{self, JoinHandle};
 use tracing::{debug, error};
 
-use crate::expiry;
 use crate::shared::Shared;
 
 /// How often the chores are done.
@@ -46,7 +45,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             .set(i64::try_from(shared.lanes.bytes()).unwrap_or(i64::MAX));
         let paused = shared.breakers.paused(&shared.lanes);
         shared.metrics.set_lanes_paused(&paused);
-        expiry::sweep(&shared).await;
         forget(&shared).await;
         shared
             .clock

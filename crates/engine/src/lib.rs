@@ -109,6 +109,7 @@ impl Engine {
         shared.spawn(timers::run(Arc::clone(&shared)));
         shared.spawn(backlog::run(Arc::clone(&shared)));
         shared.spawn(housekeeping::run(Arc::clone(&shared)));
+        shared.spawn(expiry::run(Arc::clone(&shared)));
         shared.spawn(housekeeping::follow_changes(Arc::clone(&shared)));
         shared.spawn(breakers::follow_changes(Arc::clone(&shared)));
         shared.spawn(handshakes::run(Arc::clone(&shared)));
@@ -274,6 +275,13 @@ impl Engine {
     /// The time now.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+
+    /// How far ahead a message's first attempt can be so that it is not forgotten before its last.
+    pub fn deliverable(&self) -> Duration {
+        let config = &self.shared.config;
+        let longest = config.retry_schedule.longest();
+        config.retention.history.saturating_sub(longest)
     }
 
     /// Where everything is kept.

@@ -13,8 +13,8 @@ use crate::shared::Shared;
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Does a write until the store takes it. Gives up only when the engine stops: then the next start
-/// takes the delivery back.
+/// Does a write until the store takes it. Gives up when the engine stops, and where no repetition
+/// helps: then the next start takes the delivery back.
 pub(crate) async fn until_stored<Write, T>(
     shared: &Shared,
     what: &str,
@@ -30,7 +30,7 @@ where
             Err(error) => error,
         };
         error!(error = %error, "Could not {what}");
-        if shared.is_stopping() {
+        if shared.is_stopping() || error.is_lasting() {
             return None;
         }
         shared

@@ -30,6 +30,15 @@ pub enum StoreError {
     },
 }
 
+// === impl StoreError ===
+
+impl StoreError {
+    /// Whether it would be the same again: something that is stored is damaged.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::CorruptRow { .. } | Self::Unsealable { .. })
+    }
+}
+
 /// A message was not accepted. Nothing was changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AcceptError {
