@@ -17,6 +17,7 @@ use crate::lane::Lane;
 use crate::lanes::{Leaving, Left, Went};
 use crate::ordering;
 use crate::shared::Shared;
+use crate::timers;
 
 /// What an attempt holds of its lane: given back even if it panics.
 pub(crate) struct Underway<'w> {
@@ -77,6 +78,8 @@ impl Drop for Underway<'_> {
             let after = finish::panicked(&shared, &lane, &job).await;
             let order = job.rank.map(|rank| rank.key);
             ordering::go_on(&shared, &lane, order, after).await;
+            // There may have been no other worker.
+            timers::go_on(&shared, &lane);
         });
     }
 }

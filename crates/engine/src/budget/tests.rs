@@ -78,6 +78,22 @@ fn slow_lanes_never_have_more_than_half() {
 }
 
 #[test]
+fn who_was_moved_up_and_had_its_turn_is_forgotten() {
+    let budget = Budget::new(1);
+    let mut held = granted(ask(&budget, &prompt(0)));
+    for id in 1..10_000 {
+        let share = prompt(id);
+        let mut waits = waiting(budget.ask(&share, Priority::Bulk));
+        assert!(matches!(budget.ask(&share, Priority::High), Asked::Busy));
+        drop(held);
+        held = waits.try_recv().ok();
+        assert!(held.is_some());
+    }
+    let standing = budget.state.lock().turns.standing();
+    assert!(standing < 100, "{standing}");
+}
+
+#[test]
 fn even_a_budget_of_one_lets_everybody_try() {
     let budget = Budget::new(1);
     for share in [prompt(1), slow(2), lane(3)] {

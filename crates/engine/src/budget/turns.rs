@@ -14,6 +14,10 @@ use hookseal_domain::id::EndpointId;
 
 use crate::budget::{Manner, Permit, Share};
 
+/// Up to so many that had their turns may stand in a queue whatever waits: looking for them costs
+/// more than they do.
+const GONE_MAX: usize = 64;
+
 /// Who waits.
 pub(super) struct Turns {
     /// Each lane that waits, and as what at best.
@@ -117,8 +121,19 @@ impl Turns {
             queues.find(|(manner, _)| *manner == waiter.manner)
         });
         if let Some((_, queue)) = queue {
+            // Who was moved up stands here as well, also after its turn in the higher class.
+            if queue.len() > GONE_MAX + 2 * self.waiting.len() {
+                queue.retain(|waiter| !waiter.has_left());
+            }
             queue.push_back(waiter);
         }
+    }
+
+    /// How many stand in the queues, those included that had their turns.
+    #[cfg(test)]
+    pub(super) fn standing(&self) -> usize {
+        let queues = self.classes.iter().flat_map(|class| &class.queues);
+        queues.map(|(_, queue)| queue.len()).sum()
     }
 }
 

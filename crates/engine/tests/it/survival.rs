@@ -38,6 +38,23 @@ async fn what_does_not_fit_in_memory_arrives_from_the_backlog() {
 }
 
 #[tokio::test]
+async fn what_waits_behind_an_attempt_that_panics_arrives() {
+    let world = World::with(|config| config.in_flight_per_endpoint_max = 1).await;
+    let slow = Reply::status(500).after(Duration::from_millis(300));
+    let hook = FakeEndpoint::plain([slow, Reply::status(200)])
+        .await
+        .unwrap();
+    world.endpoint(&hook.url()).await;
+    world.publish("{}").await;
+    hook.receives_one().await.unwrap();
+    world.random.panic_next();
+    let behind = world.publish("{}").await;
+    world
+        .status_becomes(behind, DeliveryStatus::Ended(Ended::Delivered))
+        .await;
+}
+
+#[tokio::test]
 async fn a_large_payload_is_delivered_though_memory_is_small() {
     let world = World::with(|config| config.window_bytes_max = 1000).await;
     let hook = FakeEndpoint::plain([200]).await.unwrap();
