@@ -5,11 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
 use hookseal_domain::delivery::{DeliveryKey, Next};
 use hookseal_domain::endpoint::Destination;
-use hookseal_domain::endpoint::order::{KeyHash, OnExhausted, Order, OrderKey};
+use hookseal_domain::endpoint::order::{CREDENTIAL_HEADERS, KeyHash, OnExhausted, Order, OrderKey};
 use hookseal_domain::id::AppId;
 use hookseal_store::error::StoreError;
 use hookseal_store::reference::MessageRef;
@@ -32,7 +31,7 @@ pub struct PublishHeaders(HeaderMap);
 impl PublishHeaders {
     /// Those of this request.
     pub fn new(mut headers: HeaderMap) -> Self {
-        for credential in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
+        for credential in CREDENTIAL_HEADERS {
             headers.remove(credential);
         }
         Self(headers)

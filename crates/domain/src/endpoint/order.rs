@@ -10,6 +10,9 @@ use crate::violation::Violation;
 /// Longest name of a header, and longest JSON pointer, in bytes.
 const KEY_BYTES_MAX: usize = 256;
 
+/// Headers of credentials, in lower case: nothing is made of their values.
+pub const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
 /// In which order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Order {
@@ -75,7 +78,14 @@ impl OrderKey {
                 format!("must be the name of a header of up to {KEY_BYTES_MAX} characters"),
             ));
         }
-        Ok(Self::Header(name.to_ascii_lowercase()))
+        let name = name.to_ascii_lowercase();
+        if CREDENTIAL_HEADERS.contains(&name.as_str()) {
+            return Err(Violation::new(
+                "value_error.ordering_key.credential",
+                "must not be a header of credentials, which are not looked at",
+            ));
+        }
+        Ok(Self::Header(name))
     }
 
     /// A JSON pointer (RFC 6901 §3) to a part of the payload.
@@ -174,7 +184,8 @@ mod tests {
     fn headers_are_tokens_in_lower_case() {
         let header = OrderKey::header("X-Customer");
         assert_eq!(header, Ok(OrderKey::Header("x-customer".to_owned())));
-        for bad in ["", "a b", "a:", "ä", &"x".repeat(257)] {
+        let long = "x".repeat(257);
+        for bad in ["", "a b", "a:", "ä", &long, "Authorization", "cookie"] {
             assert!(OrderKey::header(bad).is_err(), "{bad}");
         }
     }

@@ -51,6 +51,10 @@ const RULES: &[(&str, &str)] = &[
         "The value must be an RFC 3339 date and time.",
     ),
     (
+        "value_error.deliver_at.history",
+        "The message would be forgotten (`retention.history`) before its schedule could run out.",
+    ),
+    (
         "value_error.deliver_at.retention",
         "The payload would not be kept until then.",
     ),
@@ -99,6 +103,30 @@ const RULES: &[(&str, &str)] = &[
     (
         "value_error.park_on",
         "`parkOn` lists status codes from 400 to 499, without 408, 410, 425 and 429.",
+    ),
+    (
+        "value_error.fifo",
+        "`onExhausted` and `orderingKey` go with `fifo: true` only.",
+    ),
+    (
+        "value_error.on_exhausted",
+        "`onExhausted` must be `block` or `moveOn`.",
+    ),
+    (
+        "value_error.ordering_key",
+        "`orderingKey` must have either a `header` or a `pointer`.",
+    ),
+    (
+        "value_error.ordering_key.header",
+        "The header's name must be valid (RFC 9110 §5.1), of at most 256 characters.",
+    ),
+    (
+        "value_error.ordering_key.credential",
+        "A header of credentials (`authorization`, `proxy-authorization`, `cookie`) can't be an ordering key.",
+    ),
+    (
+        "value_error.ordering_key.pointer",
+        "The pointer must be a JSON pointer (RFC 6901) to a part of the payload, of at most 256 bytes.",
     ),
     (
         "header.name",

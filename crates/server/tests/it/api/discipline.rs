@@ -96,6 +96,11 @@ async fn what_can_not_be_is_refused_by_name_and_changes_nothing() {
             "value_error.ordering_key",
         ),
         (
+            key(json!({"header": "Authorization"})),
+            "orderingKey",
+            "value_error.ordering_key.credential",
+        ),
+        (
             key(json!({"header": "a b"})),
             "orderingKey",
             "value_error.ordering_key.header",
