@@ -39,11 +39,13 @@ impl MessageOptions {
 }
 
 /// When deliveries begin: `None` if at once, which is what a time in the past means. The payload has
-/// to be there then.
+/// to be there then, and the message for as long as its deliveries may take: `deliverable` says how
+/// far ahead that is so.
 pub fn check_deliver_at(
     at: Timestamp,
     now: Timestamp,
     payload_retention: Duration,
+    deliverable: Duration,
 ) -> Result<Option<Timestamp>, Violation> {
     if at > now.plus(AHEAD_MAX) {
         return Err(Violation::new(
@@ -55,6 +57,13 @@ pub fn check_deliver_at(
         return Err(Violation::new(
             "value_error.deliver_at.retention",
             "must be before the payload's retention ends",
+        ));
+    }
+    if at > now.plus(deliverable) {
+        let hours = deliverable.as_secs() / 3600;
+        return Err(Violation::new(
+            "value_error.deliver_at.history",
+            format!("must be at most {hours} hours ahead: this server forgets messages after that"),
         ));
     }
     Ok((at > now).then_some(at))
@@ -75,7 +84,10 @@ mod tests {
 
     #[test]
     fn schedules_are_bounded() {
-        let check = |at, retention| check_deliver_at(at, NOW, retention).map_err(|v| v.rule);
+        let kept = |at, retention, deliverable| {
+            check_deliver_at(at, NOW, retention, deliverable).map_err(|v| v.rule)
+        };
+        let check = |at, retention| kept(at, retention, DAY * 86);
         let in_90 = |at| check(at, DAY * 90);
         assert_eq!(in_90(NOW), Ok(None), "now");
         assert_eq!(in_90(NOW.minus(DAY)), Ok(None), "the past means now");
@@ -87,6 +99,12 @@ mod tests {
         assert_eq!(in_90(later), Err("value_error.deliver_at.too_far"));
         let retention = Err("value_error.deliver_at.retention");
         assert_eq!(check(tomorrow, DAY), retention, "gone by then");
+        assert_eq!(kept(tomorrow, DAY * 90, DAY), Ok(Some(tomorrow)));
+        let just = DAY - Duration::from_millis(1);
+        let history = Err("value_error.deliver_at.history");
+        assert_eq!(kept(tomorrow, DAY * 90, just), history, "forgotten by then");
+        assert_eq!(kept(NOW.plus(just), DAY * 90, Duration::ZERO), history);
+        assert_eq!(kept(NOW, DAY * 90, Duration::ZERO), Ok(None), "now");
     }
 
     #[test]

@@ -103,6 +103,7 @@ async fn create(
         input.bytes(),
         api.config.payload_bytes_max,
         api.engine.now(),
+        api.engine.deliverable(),
     )?;
     if let Some(spec) = message.application.take() {
         // Boxed, since it is seldom: every request would be as large as it.

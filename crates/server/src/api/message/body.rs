@@ -165,6 +165,7 @@ impl<'a> MessageIn<'a> {
         bytes: &Bytes,
         payload_bytes_max: usize,
         now: Timestamp,
+        deliverable: Duration,
     ) -> Result<CheckedMessage<'a>, ApiError> {
         let mut violations = Violations::default();
         let mut fields = Fields::of_body(&mut violations);
@@ -186,7 +187,7 @@ impl<'a> MessageIn<'a> {
             expire_after: self.expire_after,
             priority: self.priority,
         };
-        let options = options.check(&mut fields, now, retention);
+        let options = options.check(&mut fields, now, retention, deliverable);
         let at = &["body", "application"];
         let application = match self.application {
             Some(given) => given.check(Fields::at(&mut violations, at)).map(Some),
@@ -385,7 +386,7 @@ mod tests {
     fn read(body: &Bytes) -> Option<Result<Bytes, ApiError>> {
         let read: MessageIn<'_> = serde_json::from_slice(body).ok()?;
         Some(
-            read.check(body, 1 << 20, Timestamp::from_millis(0))
+            read.check(body, 1 << 20, Timestamp::from_millis(0), Duration::MAX)
                 .map(|checked| checked.payload),
         )
     }

@@ -47,13 +47,14 @@ impl OptionsIn {
         fields: &mut Fields<'_>,
         now: Timestamp,
         payload_retention: Option<Duration>,
+        deliverable: Duration,
     ) -> Option<MessageOptions> {
         // Where that rule is broken, this one can't be looked at.
         let retention = payload_retention.unwrap_or(Duration::MAX);
         let deliver_at = fields.optional("deliverAt", self.deliver_at, |text| {
             let at = Timestamp::parse_rfc3339(&text)
                 .map_err(|error| Violation::new("value_error.datetime", error.to_string()))?;
-            check_deliver_at(at, now, retention)
+            check_deliver_at(at, now, retention, deliverable)
         });
         let after = fields.optional("expireAfter", self.expire_after, |secs| {
             number(secs, 1, EXPIRE_AFTER_SECS_MAX)
