@@ -414,6 +414,32 @@ async fn data_keys_are_renewed() {
 }
 
 #[tokio::test]
+async fn what_can_not_be_sealed_is_not_to_be_repeated() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let mut message = scene.message(DeliveryStart::Backlog, &[endpoint]).await;
+    message.options.expires_at = Some(scene.now());
+    fresh.store.accept(message).await.unwrap();
+    let copied = copy(fresh.directory.path());
+    let connection = rusqlite::Connection::open(copied.path().join("hookseal.db")).unwrap();
+    connection.execute("DELETE FROM data_key", []).unwrap();
+    drop(connection);
+    let damaged = open(copied.path()).unwrap();
+    damaged.begin_epoch(scene.now()).await.unwrap();
+    let expired = damaged.claim_expired(scene.now(), 9).await.unwrap();
+    let end = Next::End(Ended::MessageExpired);
+    let finished = scene.finished(expired[0].key, 1, end);
+    for error in [
+        damaged.record(&finished).await.err(),
+        damaged.record_in_order(&finished).await.err(),
+    ] {
+        assert!(error.is_some_and(|error| error.is_lasting()));
+    }
+    assert!(!StoreError::DiskFull.is_lasting() && !StoreError::Overloaded.is_lasting());
+}
+
+#[tokio::test]
 async fn forgetting_gives_space_back() {
     let fresh = fresh();
     let scene = Scene::new(&fresh.store).await;
