@@ -24,6 +24,8 @@ pub(crate) struct LaneRules {
     pub(crate) pace: Option<Pace>,
     /// The application's, and who shares it out.
     pub(crate) app: Option<(Pace, Arc<AppPacing>)>,
+    /// Whether the application has none, as opposed to a lane that sends nothing, which needs none.
+    pub(crate) app_is_free: bool,
     /// Most attempts at the same time.
     pub(crate) in_flight_max: Option<usize>,
 }
@@ -62,7 +64,7 @@ pub(crate) enum Gate {
 impl Pacing {
     /// Takes note of what is configured now.
     pub(crate) fn learn(&mut self, rules: LaneRules) {
-        if let (Some((_, app)), None) = (&self.rules.app, &rules.app) {
+        if let Some((_, app)) = self.rules.app.as_ref().filter(|_| rules.app_is_free) {
             app.lift();
         }
         self.rules = rules;

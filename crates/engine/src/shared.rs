@@ -127,9 +127,11 @@ impl Shared {
         app_rate: Option<u16>,
         destination: &Destination,
     ) -> LaneRules {
+        let app_pace = Pace::per_second(app_rate);
         LaneRules {
             pace: Pace::per_second(destination.throttle_rate),
-            app: Pace::per_second(app_rate).map(|pace| (pace, self.app_pacings.of(app))),
+            app: app_pace.map(|pace| (pace, self.app_pacings.of(app))),
+            app_is_free: app_pace.is_none(),
             in_flight_max: destination
                 .discipline
                 .max_in_flight

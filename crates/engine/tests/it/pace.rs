@@ -225,6 +225,40 @@ async fn endpoints_of_an_application_share_its_rate_in_turns() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_disabled_frees_no_other_of_its_applications_rate() {
+    let world = World::new().await;
+    world.set_app_rate(Some(20)).await;
+    let hook = FakeEndpoint::plain([200]).await.unwrap();
+    let mut endpoints = Vec::new();
+    for _ in 0..20 {
+        endpoints.push(world.endpoint(&hook.url()).await);
+    }
+    for _ in 0..20 {
+        world.publish("{}").await;
+    }
+    world.clock.run_for(secs(1)).await;
+    world
+        .update_endpoint(endpoints[0], |spec| spec.disabled = true)
+        .await;
+    world.clock.run_for(secs(5)).await;
+    for endpoint in &endpoints {
+        settled(&world, *endpoint).await;
+    }
+    world.store.flush().await.unwrap();
+    let mut all = Vec::new();
+    for endpoint in &endpoints {
+        all.extend(world.began_at(*endpoint).await);
+    }
+    all.sort();
+    let most = all.iter().map(|from| {
+        let upto = from.plus(secs(4));
+        all.partition_point(|at| *at < upto) - all.partition_point(|at| at < from)
+    });
+    let most = most.max().unwrap();
+    assert!((70..=81).contains(&most), "{most} in 4 s at 20/s");
+}
+
+#[tokio::test]
 async fn no_more_attempts_at_once_than_the_endpoint_wants() {
     let world = World::new().await;
     let slow = Reply::status(200).after(Duration::from_millis(20));
