@@ -62,7 +62,7 @@ pub enum Ended {
     EndpointDeleted,
     /// The payload's retention ended before the message was accepted.
     PayloadExpired,
-    /// Somebody had it skipped, so that what waits behind it goes on.
+    /// Somebody cancelled it, or had it skipped so that what waits behind it goes on.
     Skipped,
     /// It was not delivered by the time that its message set.
     MessageExpired,

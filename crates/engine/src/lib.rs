@@ -33,6 +33,7 @@ mod routes;
 mod schedule;
 mod shared;
 mod shutdown;
+mod tasks;
 mod timers;
 mod to_its_end;
 mod transports;
@@ -113,6 +114,7 @@ impl Engine {
         shared.spawn(housekeeping::follow_changes(Arc::clone(&shared)));
         shared.spawn(breakers::follow_changes(Arc::clone(&shared)));
         shared.spawn(handshakes::run(Arc::clone(&shared)));
+        shared.spawn(tasks::run(Arc::clone(&shared)));
         Ok(Self { shared })
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod expiry;
 pub(crate) mod pin_warnings;
+pub(crate) mod tasks;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_domain::transport::policy::KeyExchangeGroup;
 
 use crate::lanes::Census;
+use crate::metrics::tasks::TaskMetrics;
 
 /// The engine's counters. Labels are of closed lists, never ids or whatever a peer chose: their
 /// number is fixed.
@@ -28,6 +30,7 @@ pub struct EngineMetrics {
     pub(crate) messages_published: Counter,
     pub(crate) lanes: Gauge,
     pub(crate) window_bytes: Gauge,
+    pub(crate) tasks: TaskMetrics,
     lanes_paced: Gauge,
     lanes_pushed_back: Gauge,
     lanes_paused: Family<ReasonLabel, Gauge>,
@@ -83,6 +86,7 @@ impl EngineMetrics {
             messages_published: Counter::default(),
             lanes: Gauge::default(),
             window_bytes: Gauge::default(),
+            tasks: TaskMetrics::register(registry),
             lanes_paced: Gauge::default(),
             lanes_pushed_back: Gauge::default(),
             lanes_paused: Family::default(),

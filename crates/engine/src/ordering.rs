@@ -62,6 +62,12 @@ pub(crate) fn key_of(
     }
 }
 
+/// Whether the order of a destination is by what is in the payload.
+pub(crate) fn needs_payload(to: &Destination) -> bool {
+    let by_payload = |key: &OrderKey| matches!(key, OrderKey::Pointer(_));
+    matches!(&to.discipline.order, Order::Accepted { key, .. } if by_payload(key))
+}
+
 /// The same for a message that is sent again: its headers are not known any more, so that by them
 /// it has no order.
 pub(crate) async fn key_of_resend(
@@ -74,10 +80,7 @@ pub(crate) async fn key_of_resend(
     let Some(to) = to.map(|to| &*to.destination) else {
         return Ok(None);
     };
-    let by_payload = |key: &OrderKey| matches!(key, OrderKey::Pointer(_));
-    let needs_payload =
-        matches!(&to.discipline.order, Order::Accepted { key, .. } if by_payload(key));
-    let message = if needs_payload {
+    let message = if needs_payload(to) {
         let message = MessageRef::Id(delivery.message);
         shared.store.message(app, &message).await?
     } else {

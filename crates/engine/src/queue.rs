@@ -3,7 +3,7 @@
 //! **Invariant:** of the deliveries of one order at most one is given out at a time, the lowest that
 //! is here; the next one is not before that has ended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::priority::Priority;
@@ -143,6 +143,26 @@ impl Queue {
         back.into_values().collect()
     }
 
+    /// Takes these out that no worker has begun; with those that have an order come all behind them.
+    pub(crate) fn withdraw_all(&mut self, deliveries: &HashSet<DeliveryKey>) -> Vec<Job> {
+        let mut out = Vec::new();
+        let ready: Vec<_> = self.ready.drain().collect();
+        for one in ready {
+            match one {
+                Ready::Job(job) if deliveries.contains(&job.key) => out.push(job),
+                Ready::Job(job) => self.ready.push_back(job.class, Ready::Job(job)),
+                Ready::Line(key) => self.ready.push_back(LINE_CLASS, Ready::Line(key)),
+            }
+        }
+        let lines = self.lines.values().flat_map(|line| line.waiting.values());
+        let ordered = lines.map(|job| job.key);
+        let ordered: Vec<_> = ordered.filter(|key| deliveries.contains(key)).collect();
+        for key in ordered {
+            out.extend(self.withdraw(key));
+        }
+        out
+    }
+
     /// Gives back everything.
     pub(crate) fn drain(&mut self) -> Vec<Job> {
         let ready = self.ready.drain().filter_map(|ready| match ready {
@@ -218,6 +238,18 @@ mod tests {
         assert_eq!(popped(&mut queue), [2]);
         queue.ended(X, After::GoOn);
         assert!(queue.lines.is_empty());
+    }
+
+    #[test]
+    fn any_of_them_is_withdrawn() {
+        let orders = [ordered(X, 1), ordered(X, 2), ordered(X, 3), ordered(Y, 4)];
+        let mut queue = queue(orders.into_iter().chain([free(5), free(6), free(7)]));
+        let out = queue.withdraw_all(&[2, 6].map(key).into());
+        let mut out = messages(out);
+        out.sort_unstable();
+        assert_eq!(out, [2, 3, 6], "with those behind it");
+        assert_eq!(popped(&mut queue), [1, 4, 5, 7]);
+        assert!(queue.withdraw_all(&[1, 7].map(key).into()).is_empty());
     }
 
     #[test]

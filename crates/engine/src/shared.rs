@@ -30,6 +30,7 @@ use crate::pacing::{AppPacings, LaneRules};
 use crate::probe::PROBES_MAX;
 use crate::routes::Routes;
 use crate::schedule::Wake;
+use crate::tasks::TaskHint;
 use crate::timers::Timers;
 
 /// The engine's parts, each for one purpose.
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) probes: Semaphore,
     /// When the schedule looks again.
     pub(crate) wake: Wake,
+    /// A task may have begun.
+    pub(crate) task_hint: TaskHint,
     /// Something may have come into a backlog.
     pub(crate) backlog_hint: Notify,
     /// It is not known into whose.
@@ -104,6 +107,7 @@ impl Shared {
             timers: Timers::default(),
             probes: Semaphore::new(PROBES_MAX),
             wake: Wake::default(),
+            task_hint: TaskHint::default(),
             backlog_hint: Notify::new(),
             // What an earlier process left.
             backlogs_unknown: AtomicBool::new(true),

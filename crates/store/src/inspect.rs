@@ -73,10 +73,12 @@ pub enum MessageStatusFilter {
     Success,
     /// Waiting, in the backlog or held.
     Pending,
-    /// Ended otherwise than delivered, or exhausted and blocking its order.
+    /// Ended otherwise than delivered or cancelled, or exhausted and blocking its order.
     Fail,
     /// Being tried.
     Sending,
+    /// Cancelled or skipped.
+    Cancelled,
 }
 
 /// A message as one endpoint has it.

@@ -1,12 +1,18 @@
 //! How a delivery leaves its lane, and what follows.
 
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
 use std::time::Duration;
 
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::breaker::{Pause, Turn, Verdict};
 use hookseal_domain::delivery::outcome::{Outcome, Reply};
 use hookseal_domain::delivery::push_back::PushBack;
+use hookseal_domain::id::EndpointId;
 use hookseal_domain::time::Timestamp;
+
+use crate::lanes::Lanes;
 
 /// How a delivery left its lane.
 pub(crate) struct Leaving {
@@ -66,4 +72,24 @@ pub(crate) enum Change {
     },
     /// Attempts are made again.
     Resumed,
+}
+
+impl Lanes {
+    /// Takes these deliveries of an endpoint out that no worker has begun, with those behind them; tells
+    /// which.
+    pub(crate) fn withdraw_all(
+        &self,
+        endpoint: EndpointId,
+        deliveries: &HashSet<DeliveryKey>,
+    ) -> Vec<DeliveryKey> {
+        let Some(lane) = self.get(endpoint) else {
+            return Vec::new();
+        };
+        let mut state = lane.state.lock();
+        let out = state.queue.withdraw_all(deliveries);
+        let (keys, freed) = state.give_up(&out);
+        drop(state);
+        self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        keys
+    }
 }

@@ -8,6 +8,7 @@ mod order;
 mod pace;
 mod story;
 mod survival;
+mod tasks;
 mod timing;
 mod transport;
 mod trouble;

@@ -53,8 +53,10 @@ const UNOWNED_UP: &str = unfinished!("owner IS NULL AND state = ?5", "ASC");
 const UNOWNED_DOWN: &str = unfinished!("owner IS NULL AND state = ?5", "DESC");
 const DELIVERED_UP: &str = finished!("o.ended = 1 AND ", "ASC");
 const DELIVERED_DOWN: &str = finished!("o.ended = 1 AND ", "DESC");
-const FAILED_UP: &str = finished!("o.ended <> 1 AND ", "ASC");
-const FAILED_DOWN: &str = finished!("o.ended <> 1 AND ", "DESC");
+const FAILED_UP: &str = finished!("o.ended <> 1 AND o.ended <> 7 AND ", "ASC");
+const FAILED_DOWN: &str = finished!("o.ended <> 1 AND o.ended <> 7 AND ", "DESC");
+const CANCELLED_UP: &str = finished!("o.ended <> 1 AND o.ended = 7 AND ", "ASC");
+const CANCELLED_DOWN: &str = finished!("o.ended <> 1 AND o.ended = 7 AND ", "DESC");
 const FINISHED_UP: &str = finished!("", "ASC");
 const FINISHED_DOWN: &str = finished!("", "DESC");
 
@@ -85,7 +87,7 @@ const DESTINED_DOWN: &str = destined!("DESC");
 const OWNERS: &str = "SELECT id FROM node";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 12] = [
+pub(super) const STATEMENTS: [&str; 14] = [
     OWNED_UP,
     OWNED_DOWN,
     UNOWNED_UP,
@@ -94,6 +96,8 @@ pub(super) const STATEMENTS: [&str; 12] = [
     DELIVERED_DOWN,
     FAILED_UP,
     FAILED_DOWN,
+    CANCELLED_UP,
+    CANCELLED_DOWN,
     FINISHED_UP,
     FINISHED_DOWN,
     DESTINED_UP,
@@ -152,16 +156,15 @@ fn statements(
     status: Option<MessageStatusFilter>,
     up: bool,
 ) -> Result<Vec<(CachedStatement<'_>, i64)>, Failure> {
-    let (owned, unowned, delivered, failed, finished) = if up {
-        (OWNED_UP, UNOWNED_UP, DELIVERED_UP, FAILED_UP, FINISHED_UP)
+    let (owned, unowned, finished) = if up {
+        (OWNED_UP, UNOWNED_UP, FINISHED_UP)
     } else {
-        (
-            OWNED_DOWN,
-            UNOWNED_DOWN,
-            DELIVERED_DOWN,
-            FAILED_DOWN,
-            FINISHED_DOWN,
-        )
+        (OWNED_DOWN, UNOWNED_DOWN, FINISHED_DOWN)
+    };
+    let (delivered, failed, cancelled) = if up {
+        (DELIVERED_UP, FAILED_UP, CANCELLED_UP)
+    } else {
+        (DELIVERED_DOWN, FAILED_DOWN, CANCELLED_DOWN)
     };
     let owners: Vec<i64> = all(connection, OWNERS, [], |row| Ok(row.get(0)?))?;
     let sending = owners.into_iter().map(|node| (owned, node));
@@ -175,6 +178,7 @@ fn statements(
     let wanted: Vec<(&str, i64)> = match status {
         Some(MessageStatusFilter::Success) => vec![(delivered, 0)],
         Some(MessageStatusFilter::Fail) => vec![(failed, 0), blocked],
+        Some(MessageStatusFilter::Cancelled) => vec![(cancelled, 0)],
         Some(MessageStatusFilter::Pending) => waiting.to_vec(),
         Some(MessageStatusFilter::Sending) => sending.collect(),
         None => sending

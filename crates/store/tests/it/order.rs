@@ -225,6 +225,9 @@ pub(crate) async fn skips(store: &dyn Store) {
     store.skip(scene.app, c, scene.now()).await.unwrap();
     let skipped = Some(DeliveryStatus::Ended(Ended::Skipped));
     assert_eq!(scene.status(a).await, skipped);
+    let listed = |status| scene.with_status(endpoint, Some(status));
+    assert_eq!(listed(MessageStatusFilter::Cancelled).await.len(), 2);
+    assert_eq!(listed(MessageStatusFilter::Fail).await, []);
     assert_eq!(scene.pull(endpoint, MANY).await, [b, d]);
     // The attempt that was under way.
     let due = scene.now();
