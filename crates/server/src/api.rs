@@ -5,6 +5,7 @@ mod absent;
 mod access;
 mod application;
 mod authentication;
+mod background_task;
 mod check;
 mod docs;
 mod endpoint;

@@ -80,6 +80,8 @@ pub enum Standing {
     Fail,
     /// Being tried.
     Sending,
+    /// Somebody cancelled or skipped it.
+    Canceled,
 }
 
 // === impl WorldSetup ===
@@ -314,6 +316,7 @@ impl Standing {
             (Some(1), Some("pending")) => Ok(Self::Pending),
             (Some(2), Some("fail")) => Ok(Self::Fail),
             (Some(3), Some("sending")) => Ok(Self::Sending),
+            (Some(4), Some("canceled")) => Ok(Self::Canceled),
             _ => anyhow::bail!("not a status: {delivery}"),
         }
     }

@@ -10,6 +10,7 @@ mod out;
 mod pace;
 pub(crate) mod pins;
 mod private;
+mod recovery;
 mod rules;
 mod secret;
 mod server_ca;
@@ -59,6 +60,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(transport::routes())
         .merge(pins::routes())
         .merge(order::routes())
+        .merge(recovery::routes())
 }
 
 impl FromQuery for PageRequest<EndpointId> {

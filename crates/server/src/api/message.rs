@@ -1,6 +1,9 @@
 //! `/api/v1/app/{app_id}/msg`: messages.
 
 mod body;
+mod broadcast;
+mod bulk;
+mod look;
 mod options;
 mod payload;
 
@@ -42,7 +45,7 @@ pub(crate) use crate::api::message::body::{MessageOut, Payload};
 pub(crate) const PUBLISH_PATH: &str = "/api/v1/app/{app_id}/msg";
 
 /// What the errors call it.
-const WHAT: &str = "the message";
+pub(super) const WHAT: &str = "the message";
 
 /// The operations.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
@@ -50,6 +53,9 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list, create))
         .routes(routes!(get))
         .routes(routes!(expunge))
+        .merge(bulk::routes())
+        .merge(broadcast::routes())
+        .merge(look::routes())
 }
 
 struct ListQuery {

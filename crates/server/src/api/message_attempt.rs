@@ -180,7 +180,7 @@ impl ApiContext {
         // An attempt is listed once it is over: none is pending.
         if matches!(
             query.status,
-            Some(StatusText::Pending | StatusText::Sending)
+            Some(StatusText::Pending | StatusText::Sending | StatusText::Canceled)
         ) {
             return Ok(ok(&ListResponse::<AttemptOut>::empty()));
         }
@@ -212,7 +212,11 @@ fn read_status(text: &str) -> Result<StatusText, Violation> {
         "1" => Ok(StatusText::Pending),
         "2" => Ok(StatusText::Fail),
         "3" => Ok(StatusText::Sending),
-        _ => Err(Violation::new("value_error.choice", "must be 0, 1, 2 or 3")),
+        "4" => Ok(StatusText::Canceled),
+        _ => Err(Violation::new(
+            "value_error.choice",
+            "must be 0, 1, 2, 3 or 4",
+        )),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::api::error::{ErrorBody, ValidationBody};
 use crate::api::wire::numbers::StatusCodeClass;
 use crate::api::wire::text;
 use crate::api::{
-    Api, absent, application, authentication, docs, endpoint, event_type, health, management,
-    message, message_attempt, transport,
+    Api, absent, application, authentication, background_task, docs, endpoint, event_type, health,
+    management, message, message_attempt, transport,
 };
 
 #[derive(OpenApi)]
@@ -33,6 +33,7 @@ use crate::api::{
         (name = "Event Type", description = "The catalogue of what happens."),
         (name = "Message", description = "What happened."),
         (name = "Message Attempt", description = "What became of it."),
+        (name = "Background Task", description = "Work that goes on after its request was answered."),
         (name = "Authentication", description = "Tokens of applications."),
         (name = "Management", description = "Tokens of the organisation."),
         (name = "Transport", description = "What is demanded of connections, and what we prove \
@@ -74,6 +75,7 @@ pub(crate) fn operations() -> OpenApiRouter<Api> {
         .merge(event_type::routes())
         .merge(message::routes())
         .merge(message_attempt::routes())
+        .merge(background_task::routes())
         .merge(transport::routes())
         .merge(authentication::routes())
         .merge(management::routes())

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use hookseal_domain::event_type::EventTypeName;
-use hookseal_domain::id::{ApiTokenId, AppId, AttemptId, EndpointId, MessageId};
+use hookseal_domain::id::{ApiTokenId, AppId, AttemptId, EndpointId, MessageId, TaskId};
 use hookseal_store::page::Page;
 
 /// A page of a list.
@@ -113,7 +113,7 @@ macro_rules! id_keys {
     )*};
 }
 
-id_keys!(ApiTokenId, AppId, AttemptId, EndpointId, MessageId);
+id_keys!(ApiTokenId, AppId, AttemptId, EndpointId, MessageId, TaskId);
 
 impl PageKey for EventTypeName {
     fn parse(text: &str) -> Option<Self> {

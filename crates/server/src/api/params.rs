@@ -94,6 +94,11 @@ path_params! {
         /// SHA-256 of the pinned key: what its pin has in base64.
         sha256: text::Sha256,
     }
+    /// Names a background task.
+    TaskParams {
+        /// The task's id.
+        task_id: text::TaskId,
+    }
     /// Names an event type.
     EventTypeParams {
         /// The event type's name.

@@ -34,6 +34,8 @@ pub(crate) enum StatusText {
     Fail,
     /// It is being tried.
     Sending,
+    /// Somebody cancelled or skipped it.
+    Canceled,
 }
 
 /// Nothing but `{}`.
@@ -94,6 +96,8 @@ pub(crate) mod text {
         MessageId [pattern("^msg_[A-Za-z0-9]{27}$"), min_length(31), max_length(31)];
         /// Id of an attempt.
         AttemptId [pattern("^atmpt_[A-Za-z0-9]{27}$"), min_length(33), max_length(33)];
+        /// Id of a background task.
+        TaskId [pattern("^qtask_[A-Za-z0-9]{27}$"), min_length(33), max_length(33)];
         /// The name of a transport policy, trust anchor set, client identity or proxy.
         TransportName [pattern(r"^[a-zA-Z0-9\-_.]+$"), min_length(1), max_length(128)];
         /// SHA-256 in hex digits.
@@ -128,7 +132,7 @@ pub(crate) mod numbers {
 
     numbers! {
         /// How far a message or attempt has come.
-        MessageStatus "How far it has come: 0 success, 1 pending, 2 fail, 3 sending." [0, 1, 2, 3];
+        MessageStatus "How far it has come: 0 success, 1 pending, 2 fail, 3 sending, 4 canceled." [0, 1, 2, 3, 4];
         /// Why a delivery exists.
         MessageAttemptTriggerType "Why the delivery exists: 0 published, 1 sent again." [0, 1];
         /// A hundred of status codes.
@@ -190,6 +194,7 @@ impl StatusText {
             Self::Pending => 1,
             Self::Fail => 2,
             Self::Sending => 3,
+            Self::Canceled => 4,
         }
     }
 
@@ -197,6 +202,7 @@ impl StatusText {
     pub(crate) const fn of_delivery(status: DeliveryStatus) -> Self {
         match status {
             DeliveryStatus::Ended(Ended::Delivered) => Self::Success,
+            DeliveryStatus::Ended(Ended::Skipped) => Self::Canceled,
             DeliveryStatus::Ended(_) | DeliveryStatus::Pending(Pending::Blocked) => Self::Fail,
             DeliveryStatus::Pending(Pending::Owned) => Self::Sending,
             DeliveryStatus::Pending(_) => Self::Pending,

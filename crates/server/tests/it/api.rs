@@ -16,6 +16,7 @@ mod pace;
 mod pages;
 mod resources;
 mod shop;
+mod tasks;
 mod tokens;
 mod transport;
 mod validation;

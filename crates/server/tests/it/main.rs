@@ -11,6 +11,7 @@ mod interop_clients;
 mod isolation;
 mod order;
 mod overload;
+mod recovery;
 mod rotation;
 mod story;
 mod support;

@@ -20,6 +20,7 @@ use hookseal_domain::id::{MessageId, OrgId};
 use hookseal_domain::limits::CHANNELS_PER_MESSAGE_MAX;
 use hookseal_domain::message::Message;
 use hookseal_domain::message::options::MessageOptions;
+use hookseal_domain::task::Broadcast;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::uid::Uid;
 use hookseal_domain::violation::Violation;
@@ -268,6 +269,24 @@ impl<'a> CheckedMessage<'a> {
         }
     }
 
+    /// The same for every application.
+    pub(super) fn broadcast(self) -> Result<Broadcast, Violations> {
+        if !self.tags.is_empty() || !self.options.is_default() || self.application.is_some() {
+            let rule = "value_error.not_supported";
+            let text =
+                "a broadcast has an eventType, payload, eventId, channels and retention only";
+            return Err(Violations::one(&["body"], &Violation::new(rule, text)));
+        }
+        let hours = self.payload_retention.as_secs() / 3600;
+        Ok(Broadcast {
+            event_type: self.event_type,
+            event_id: self.event_id,
+            channels: self.channels,
+            retention_hours: u32::try_from(hours).unwrap_or(u32::MAX),
+            payload: Some(self.payload),
+        })
+    }
+
     /// The answer, once it is durable.
     pub(crate) fn accepted(self, id: MessageId, content: Content) -> MessageOut<'a> {
         MessageOut {
@@ -354,7 +373,10 @@ fn detached(body: &Bytes, payload: &RawValue) -> Bytes {
     body.slice_ref(bytes)
 }
 
-fn check_channels(fields: &mut Fields<'_>, given: Option<&[String]>) -> Option<Vec<Channel>> {
+pub(super) fn check_channels(
+    fields: &mut Fields<'_>,
+    given: Option<&[String]>,
+) -> Option<Vec<Channel>> {
     let items = Items {
         min: 1,
         max: CHANNELS_PER_MESSAGE_MAX,

@@ -99,6 +99,7 @@ impl FromQuery for MessagesQuery {
             StatusText::Pending => MessageStatusFilter::Pending,
             StatusText::Fail => MessageStatusFilter::Fail,
             StatusText::Sending => MessageStatusFilter::Sending,
+            StatusText::Canceled => MessageStatusFilter::Cancelled,
         });
         Self {
             page: query.page(Order::Descending),

@@ -25,7 +25,7 @@ enum For {
 }
 
 /// The matrix. An operation that is not in it fails the test.
-const MATRIX: [(&str, For); 92] = [
+const MATRIX: [(&str, For); 104] = [
     ("v1.application.list", For::Organisation),
     ("v1.application.create", For::Organisation),
     ("v1.application.get", For::OwnApplication),
@@ -71,6 +71,18 @@ const MATRIX: [(&str, For); 92] = [
     ("v1.message-attempt.get", For::OwnApplication),
     ("v1.message-attempt.expunge-content", For::Organisation),
     ("v1.message-attempt.resend", For::OwnApplication),
+    ("v1.endpoint.recover", For::OwnApplication),
+    ("v1.endpoint.replay-missing", For::OwnApplication),
+    ("v1.endpoint.bulk-replay", For::OwnApplication),
+    ("v1.endpoint.cancel-msgs", For::OwnApplication),
+    ("v1.message.bulk-expunge-content", For::Organisation),
+    ("v1.message.expunge-all-contents", For::Organisation),
+    ("v1.message.broadcast", For::Organisation),
+    ("v1.message.precheck", For::OwnApplication),
+    ("v1.message.get-raw-payload", For::OwnApplication),
+    ("v1.background-task.list", For::Tokens),
+    ("v1.background-task.get", For::OwnApplication),
+    ("v1.background-task.cancel", For::OwnApplication),
     ("v1.endpoint.get-mtls", For::OwnApplication),
     ("v1.endpoint.set-mtls-config", For::Organisation),
     ("v1.endpoint.delete-mtls-config", For::Organisation),
@@ -150,6 +162,8 @@ pub(crate) struct Stock {
     pub(crate) endpoint: String,
     pub(crate) message: String,
     pub(crate) attempt: String,
+    /// A background task about the endpoint.
+    pub(crate) task: String,
     /// SHA-256 of the endpoint's pin, and of the root of the set that has the application's name.
     pub(crate) pin: String,
     pub(crate) root: String,
@@ -170,6 +184,9 @@ impl Stock {
             Ok(shop.get(&path).await["data"].get(0).map(id))
         });
         let attempt = attempt.await.unwrap();
+        let recover = format!("/app/{app}/endpoint/{endpoint}/recover");
+        let since = r#"{"since": "2026-11-23T00:00:00Z"}"#;
+        let task = id(&shop.ask("POST", &recover, since).await.expect(202));
         let pins = format!("/app/{app}/endpoint/{endpoint}/pins");
         let pin = shop.make(
             &pins,
@@ -184,6 +201,7 @@ impl Stock {
             endpoint,
             message,
             attempt,
+            task,
             pin,
         }
     }
@@ -207,6 +225,7 @@ impl Stock {
             .replace("{endpoint_id}", &self.endpoint)
             .replace("{msg_id}", &self.message)
             .replace("{attempt_id}", &self.attempt)
+            .replace("{task_id}", &self.task)
             .replace("{event_type_name}", "t")
             .replace("{name}", &self.app)
             .replace("{env_id}", &self.org)

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::shop::{Shop, request};
 
 /// What a client of the Svix API may rely on: method, path below `/api/v1`, operation.
-const OPERATIONS: [(&str, &str, &str); 39] = [
+const OPERATIONS: [(&str, &str, &str); 50] = [
     ("get", "/app", "v1.application.list"),
     ("post", "/app", "v1.application.create"),
     ("get", "/app/{app_id}", "v1.application.get"),
@@ -140,6 +140,53 @@ const OPERATIONS: [(&str, &str, &str); 39] = [
         "delete",
         "/event-type/{event_type_name}",
         "v1.event-type.delete",
+    ),
+    (
+        "post",
+        "/app/{app_id}/endpoint/{endpoint_id}/recover",
+        "v1.endpoint.recover",
+    ),
+    (
+        "post",
+        "/app/{app_id}/endpoint/{endpoint_id}/replay-missing",
+        "v1.endpoint.replay-missing",
+    ),
+    (
+        "post",
+        "/app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
+        "v1.endpoint.bulk-replay",
+    ),
+    (
+        "post",
+        "/app/{app_id}/endpoint/{endpoint_id}/cancel-msgs",
+        "v1.endpoint.cancel-msgs",
+    ),
+    (
+        "post",
+        "/app/{app_id}/msg/bulk-expunge",
+        "v1.message.bulk-expunge-content",
+    ),
+    (
+        "post",
+        "/app/{app_id}/msg/expunge-all-contents",
+        "v1.message.expunge-all-contents",
+    ),
+    (
+        "post",
+        "/app/{app_id}/msg/precheck/active",
+        "v1.message.precheck",
+    ),
+    (
+        "get",
+        "/app/{app_id}/msg/{msg_id}/raw",
+        "v1.message.get-raw-payload",
+    ),
+    ("post", "/msg/broadcast", "v1.message.broadcast"),
+    ("get", "/background-task", "v1.background-task.list"),
+    (
+        "get",
+        "/background-task/{task_id}",
+        "v1.background-task.get",
     ),
     ("get", "/health", "v1.health.get"),
 ];

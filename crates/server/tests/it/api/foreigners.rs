@@ -8,9 +8,10 @@ use crate::api::authorization::Stock;
 use crate::api::shop::{Answer, Shop};
 
 /// Without an application in their path, yet not for the organisation alone.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 10] = [
     "v1.event-type.list",
     "v1.event-type.get",
+    "v1.background-task.list",
     "v1.authentication.whoami",
     "logout_api_v1_auth_logout__post",
     "v1.authentication.exchange-one-time-token",

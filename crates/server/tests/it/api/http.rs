@@ -29,7 +29,7 @@ async fn unknown_paths_and_methods() {
     let shop = Shop::open().await;
     for path in [
         "/nothing",
-        "/app/a/endpoint/e/recover",
+        "/app/a/endpoint/e/nothing",
         "/auth/nothing",
         "//app",
     ] {

@@ -44,7 +44,8 @@ async fn the_head_is_shown_and_skipped() {
     head_becomes(&shop, &path, &second, "waiting").await;
     shop.ask("POST", &skip, body).await.expect(200);
     let endpoints = shop.get(&format!("/app/{app}/msg/{first}/endpoint")).await;
-    assert_eq!(endpoints["data"][0]["statusText"], "fail");
+    assert_eq!(endpoints["data"][0]["statusText"], "canceled");
+    assert_eq!(endpoints["data"][0]["status"], 4);
 }
 
 #[tokio::test]

@@ -950,10 +950,10 @@ async fn queries() {
     for path in [paged[4], paged[5], paged[6]] {
         refuses(
             path,
-            "status=4",
+            "status=5",
             "status",
             "value_error.choice",
-            "must be 0, 1, 2 or 3",
+            "must be 0, 1, 2, 3 or 4",
         )
         .await;
     }
