@@ -63,7 +63,9 @@ async fn broadcast(
 ) -> Result<Response, ApiError> {
     let now = api.engine.now();
     let body: MessageIn<'_> = input.read()?;
-    let message = body.check(input.bytes(), api.config.payload_bytes_max, now)?;
+    let deliverable = api.engine.deliverable();
+    let limit = api.config.payload_bytes_max;
+    let message = body.check(input.bytes(), limit, now, deliverable)?;
     let work = TaskWork::Broadcast {
         message: message.broadcast()?,
         span: Span {
