@@ -1,6 +1,7 @@
 //! A delivery: one message to one endpoint, as a state machine.
 
 pub mod attempt;
+pub mod batch;
 pub mod breaker;
 pub mod outcome;
 pub mod priority;

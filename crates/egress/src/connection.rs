@@ -1,7 +1,7 @@
 //! One connection to a receiver: sends requests, reads answers to a bound.
 //!
-//! **Invariant:** of an answer at most `RESPONSE_HEAD_BYTES_MAX` and `RESPONSE_BODY_BYTES_MAX` are
-//! read; a connection with anything left unread is not used again.
+//! **Invariant:** of an answer at most `RESPONSE_HEAD_BYTES_MAX` of the head, and as many of the body
+//! as were asked for, are read; a connection with anything left unread is not used again.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -90,11 +90,12 @@ pub(crate) struct Http2 {
 }
 
 /// What has come back so far.
-#[derive(Default)]
 pub(crate) struct Answer {
+    /// Most bytes of the body that are read.
+    pub(crate) bytes_max: usize,
     /// The head, once it is complete.
     pub(crate) head: Option<AnswerHead>,
-    /// The first bytes of the body.
+    /// The first bytes of the body, at most so many.
     pub(crate) body: Vec<u8>,
     /// Whether and why `body` is not the whole body.
     pub(crate) rest: Rest,
@@ -312,6 +313,18 @@ impl Http2 {
 
 // === impl Answer ===
 
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            bytes_max: RESPONSE_BODY_BYTES_MAX,
+            head: None,
+            body: Vec::new(),
+            rest: Rest::default(),
+            after_refused_renegotiation: false,
+        }
+    }
+}
+
 impl Answer {
     fn take_head(&mut self, response: Response<Incoming>) -> Incoming {
         let retry_after = response
@@ -335,7 +348,7 @@ impl Answer {
                     return;
                 }
             };
-            let room = RESPONSE_BODY_BYTES_MAX.saturating_sub(self.body.len());
+            let room = self.bytes_max.saturating_sub(self.body.len());
             self.body
                 .extend_from_slice(&data.split_to(room.min(data.len())));
             if !data.is_empty() {

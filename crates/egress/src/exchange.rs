@@ -12,7 +12,6 @@ use bytes::Bytes;
 use hookseal_domain::delivery::attempt::ConnectionFacts;
 use hookseal_domain::delivery::outcome::{FailureKind, Reply};
 use hookseal_domain::id::EndpointId;
-use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::handshake::{Failed, HandshakeReport};
@@ -50,6 +49,8 @@ pub struct DeliveryRequest {
     pub headers: HeaderMap,
     /// The body, sent as it is.
     pub body: Bytes,
+    /// Most bytes of the answer's body that are read.
+    pub answer_bytes_max: usize,
     /// How long all of it may take.
     pub timeout: Duration,
 }
@@ -66,7 +67,7 @@ pub struct Exchanged {
     /// What the handshake showed, where this attempt made one. Without a failure only if the
     /// receiver has accepted what it saw of us.
     pub handshake: Option<Box<HandshakeReport>>,
-    /// The first bytes of the answer's body, at most [`RESPONSE_BODY_BYTES_MAX`].
+    /// The first bytes of the answer's body, at most as many as were asked for.
     pub body: Bytes,
     /// What is known of the connection.
     pub connection: ConnectionFacts,
@@ -335,8 +336,8 @@ impl Progress {
         match &self.answer.rest {
             Rest::None => None,
             Rest::Unread => Some(format!(
-                "the answer's body is longer than {RESPONSE_BODY_BYTES_MAX} bytes; the rest was \
-                 not read"
+                "the answer's body is longer than {} bytes; the rest was not read",
+                self.answer.bytes_max
             )),
             Rest::Lost(error) => Some(format!(
                 "the answer's body did not arrive whole: {}",

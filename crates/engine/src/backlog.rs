@@ -14,6 +14,7 @@ use crate::job::Job;
 use crate::lane::Lane;
 use crate::persist::until_stored;
 use crate::shared::Shared;
+use crate::timers;
 
 /// How often every lane with a backlog is looked at, besides the hints.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -65,9 +66,9 @@ async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
         .await;
     match claimed {
         Ok(claimed) => {
-            let more = !claimed.is_empty();
+            let (more, now) = (!claimed.is_empty(), shared.clock.now());
             let jobs = claimed.into_iter();
-            let jobs = jobs.map(Job::claimed);
+            let jobs = jobs.map(|claimed| Job::claimed(claimed, now));
             let refused = shared.lanes.admit_all(&shared, &lane, jobs).into_iter();
             let refused: Vec<_> = refused.map(|job| (lane.app, job.key)).collect();
             let all_in = refused.is_empty();
@@ -78,6 +79,7 @@ async fn pull(shared: Arc<Shared>, lane: Arc<Lane>, limit: PullLimit) {
             if all_in || shared.lanes.takes_anything(&lane) {
                 pull_if_room(&shared, &lane);
             }
+            timers::send_what_is_full(&shared, &lane);
         }
         Err(error) => {
             error!(

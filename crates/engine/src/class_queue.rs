@@ -52,6 +52,26 @@ impl<T> ClassQueue<T> {
         self.classes.iter_mut().find_map(Class::take_turn)
     }
 
+    /// Puts the last one that was given out back to where it was, and its turn.
+    pub(crate) fn put_back(&mut self, of: Priority, one: T) {
+        let mut classes = self.classes.iter_mut();
+        if let Some(class) = classes.find(|class| class.priority == of) {
+            class.waiting.push_front(one);
+            class.credit += 1;
+        }
+    }
+
+    /// The first of each class.
+    pub(crate) fn firsts(&self) -> impl Iterator<Item = &T> {
+        let classes = self.classes.iter();
+        classes.filter_map(|class| class.waiting.front())
+    }
+
+    /// All, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.classes.iter().flat_map(|class| &class.waiting)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.classes.iter().map(|class| class.waiting.len()).sum()
     }

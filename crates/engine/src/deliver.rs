@@ -4,8 +4,10 @@
 //! by this node's epoch, so that it is tried again.
 
 mod attempt;
+mod batch;
 pub(crate) mod finish;
 
+use std::slice;
 use std::sync::Arc;
 
 use tracing::debug;
@@ -15,16 +17,17 @@ use hookseal_domain::delivery::breaker::{Turn, Verdict};
 use crate::backlog;
 use crate::breakers;
 use crate::deliver::attempt::{Tried, attempt, was_overtaken};
+use crate::deliver::batch::deliver_together;
 use crate::deliver::finish::{finish, hold};
 use crate::expiry;
 use crate::find::{Found, find};
 use crate::job::Job;
 use crate::lane::{Lane, Onward};
-use crate::lanes::Went;
+use crate::lanes::{Left, Went};
 use crate::ordering;
 use crate::prepared::Prepared;
 use crate::push_backs;
-use crate::queue::After;
+use crate::queue::{After, Work};
 use crate::shared::Shared;
 use crate::timers;
 use crate::underway::Underway;
@@ -53,10 +56,13 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
         // Only now: while the worker waited, the lane may have been paused.
         let looked = lane.next_job(&*shared.clock, rules);
         timers::follow(&shared, &lane, looked.then);
-        let Some((job, turn)) = looked.begun else {
+        let Some((work, turn)) = looked.begun else {
             return;
         };
-        deliver(&shared, &lane, job, turn, found).await;
+        match work {
+            Work::One(job) => deliver(&shared, &lane, &job, turn, found).await,
+            Work::Batch(jobs) => deliver_together(&shared, &lane, &jobs, turn, found).await,
+        }
         drop(permit);
         let onward = lane.onward(&*shared.clock);
         if onward == Onward::GoOnWithAnother {
@@ -69,8 +75,8 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
     }
 }
 
-async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, first: Found) {
-    let mut underway = Underway::new(shared, lane, turn, &job);
+async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: &Job, turn: Turn, first: Found) {
+    let mut underway = Underway::new(shared, lane, turn, slice::from_ref(job));
     let mut overtaken = 0;
     let mut first = Some(first);
     let (verdict, went, after) = loop {
@@ -79,12 +85,12 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, f
             None => find(shared, lane).await.0,
         };
         // Where there is nothing to send, there is nothing to hold: it ends.
-        let nothing = expiry::nothing_to_send(&job, shared.clock.now());
+        let nothing = expiry::nothing_to_send(job, shared.clock.now());
         if matches!(found, Found::Hold(_)) && nothing.is_none() {
-            hold(shared, lane, &job).await;
+            hold(shared, lane, [job]).await;
             break (Verdict::Untried, None, After::GoBack);
         }
-        let (tried, to) = attempt(shared, lane.app, &job, found).await;
+        let (tried, to) = attempt(shared, lane.app, job, found).await;
         if overtaken < OVERTAKEN_MAX && was_overtaken(&tried, to.as_deref()) {
             overtaken += 1;
             debug!(
@@ -96,7 +102,7 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, f
         }
         let verdict = verdict(shared, lane, &tried, to.as_deref());
         let (reply, began_at, took) = (tried.reply.clone(), tried.began_at, tried.duration);
-        let (outcome, after) = finish(shared, lane, &job, tried, to.as_deref()).await;
+        let (outcome, after) = finish(shared, lane, job, tried, to.as_deref()).await;
         let went = Went {
             reply,
             outcome,
@@ -105,15 +111,19 @@ async fn deliver(shared: &Arc<Shared>, lane: &Arc<Lane>, job: Job, turn: Turn, f
         };
         break (verdict, Some(went), after);
     };
-    let left = underway.leave(verdict, went);
+    follow(shared, lane, underway.leave(verdict, went)).await;
+    let order = job.rank.map(|rank| rank.key);
+    ordering::go_on(shared, lane, order, after).await;
+}
+
+/// Does what follows for the lane.
+async fn follow(shared: &Arc<Shared>, lane: &Lane, left: Left) {
     if let Some(change) = left.change {
         breakers::follow(shared, lane, change).await;
     }
     if let Some(pushed_back) = left.pushed_back {
         push_backs::follow(shared, lane, pushed_back).await;
     }
-    let order = job.rank.map(|rank| rank.key);
-    ordering::go_on(shared, lane, order, after).await;
 }
 
 /// What an attempt says of its endpoint. A failure that the configuration of a moment ago may have

@@ -112,7 +112,7 @@ async fn end(shared: &Arc<Shared>, delivery: Claimed) {
         .attempted(Outcome::Unsendable, Duration::ZERO);
     shared.metrics.ended(Ended::MessageExpired);
     let (app, endpoint) = (delivery.app, delivery.key.endpoint);
-    let job = Job::claimed(delivery);
+    let job = Job::claimed(delivery, shared.clock.now());
     ordering::record(shared, &job, &finished).await;
     if job.rank.is_some() {
         // It may have been the first of them: the others go on.

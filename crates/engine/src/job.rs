@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
+use hookseal_domain::delivery::batch::body::Event;
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{DeliveryKey, Trigger};
 use hookseal_domain::endpoint::order::Rank;
+use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::time::Timestamp;
 use hookseal_store::work::Claimed;
@@ -31,6 +33,10 @@ pub(crate) struct Job {
     pub(crate) class: Priority,
     /// Nothing is sent from then on; `None` if that never happens.
     pub(crate) expires_at: Option<Timestamp>,
+    /// Since when it could have been sent.
+    pub(crate) ready_at: Timestamp,
+    /// What happened; `None` if that is not known any more.
+    pub(crate) event_type: Option<EventTypeName>,
     /// The bytes to deliver; `None` if they are gone.
     pub(crate) payload: Option<Bytes>,
 }
@@ -39,7 +45,12 @@ pub(crate) struct Job {
 
 impl Job {
     /// The first try of a new delivery.
-    pub(crate) fn first(key: DeliveryKey, options: MessageOptions, payload: Bytes) -> Self {
+    pub(crate) fn first(
+        key: DeliveryKey,
+        options: MessageOptions,
+        event_type: EventTypeName,
+        payload: Bytes,
+    ) -> Self {
         Self {
             key,
             trigger: Trigger::Publish,
@@ -49,12 +60,14 @@ impl Job {
             rank: None,
             class: options.priority,
             expires_at: options.expires_at,
+            ready_at: key.message.created_at(),
+            event_type: Some(event_type),
             payload: Some(payload),
         }
     }
 
-    /// A delivery that was taken from the store.
-    pub(crate) fn claimed(claimed: Claimed) -> Self {
+    /// A delivery that was taken from the store now.
+    pub(crate) fn claimed(claimed: Claimed, now: Timestamp) -> Self {
         let Claimed {
             key,
             trigger,
@@ -64,8 +77,8 @@ impl Job {
             rank,
             class,
             expires_at,
+            event_type,
             payload,
-            event_type: _,
             app: _,
         } = claimed;
         Self {
@@ -77,6 +90,8 @@ impl Job {
             rank,
             class,
             expires_at,
+            ready_at: now,
+            event_type,
             payload,
         }
     }
@@ -91,6 +106,12 @@ impl Job {
         self.payload.as_ref().map_or(0, Bytes::len)
     }
 
+    /// Bytes that it takes in a batch.
+    pub(crate) fn event_bytes(&self) -> usize {
+        let event_type = self.event_type.as_ref().map_or("", EventTypeName::as_str);
+        Event::bytes_max(event_type.len(), self.payload_bytes())
+    }
+
     /// Bytes that it costs.
     pub(crate) fn cost(&self) -> usize {
         self.payload_bytes() + DELIVERY_BYTES
@@ -101,6 +122,7 @@ impl Job {
 impl Job {
     /// The first try of a delivery of nothing in particular.
     pub(crate) fn plain(key: DeliveryKey) -> Self {
-        Self::first(key, MessageOptions::default(), Bytes::new())
+        let event_type = EventTypeName::from_stored("a".to_owned());
+        Self::first(key, MessageOptions::default(), event_type, Bytes::new())
     }
 }

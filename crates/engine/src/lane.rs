@@ -3,6 +3,7 @@
 //! **Invariant:** the places given out never exceed the window, and each is given back exactly
 //! once; no attempt begins that the breaker does not allow.
 
+mod batching;
 mod begin;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use hookseal_domain::time::Timestamp;
 use crate::budget::Share;
 use crate::clock::Clock;
 use crate::job::Job;
+use crate::lane::batching::Batching;
 pub(crate) use crate::lane::begin::{Looked, Then};
 use crate::lanes::Went;
 use crate::pacing::{LaneRules, Pacing};
@@ -62,6 +64,8 @@ pub(super) struct LaneState {
     pub(super) breaker: Breaker,
     /// How fast.
     pub(super) pacing: Pacing,
+    /// How many together.
+    pub(super) batching: Batching,
 }
 
 /// What a worker does after an attempt.
@@ -93,6 +97,7 @@ impl Lane {
                 pulling: false,
                 breaker: Breaker::default(),
                 pacing: Pacing::default(),
+                batching: Batching::default(),
             }),
         })
     }
@@ -107,6 +112,7 @@ impl Lane {
     pub(crate) fn next_job(&self, clock: &dyn Clock, rules: Option<LaneRules>) -> Looked {
         let mut state = self.state.lock();
         if let Some(rules) = rules {
+            state.batching.learn(rules.batch);
             state.pacing.learn(rules);
         }
         let mut looked = if state.running <= state.running_limit() {
@@ -116,7 +122,7 @@ impl Lane {
         };
         if looked.begun.is_none() {
             state.running -= 1;
-        } else if state.pacing.has_rate() {
+        } else if state.pacing.has_rate() || state.batching.is_on() {
             looked.then = state.then(self, clock);
         }
         looked
@@ -137,12 +143,14 @@ impl Lane {
         let mut state = self.state.lock();
         let waiting = state.queue.len();
         let limit = state.running_limit();
-        let waits = state.pacing.waits_for_slot();
+        let waits = state.pacing.waits_for_slot() || !state.is_ripe(clock);
         if waiting == 0 || state.running > limit || waits || !state.allows(clock) {
             state.running -= 1;
             return Onward::Stop;
         }
-        let one_by_one = state.pacing.has_rate() || !state.breaker.is_delivering();
+        // Where there is a rate or a batch, whoever begins sees to the next.
+        let sees_to_it = state.pacing.has_rate() || state.batching.is_on();
+        let one_by_one = sees_to_it || !state.breaker.is_delivering();
         if waiting == 1 || state.running == limit || one_by_one {
             return Onward::GoOn;
         }
@@ -155,12 +163,9 @@ impl Lane {
         self.state.lock().running -= 1;
     }
 
-    /// Counts one more worker, if the endpoint can take it and there is something to do.
-    pub(crate) fn begin_another(&self, clock: &dyn Clock) -> bool {
-        let mut state = self.state.lock();
-        let begin = !state.queue.is_empty() && state.takes_another(clock);
-        state.running += usize::from(begin);
-        begin
+    /// What follows for it if it may go on.
+    pub(crate) fn goes_on(&self, clock: &dyn Clock) -> Then {
+        self.state.lock().goes_on(clock)
     }
 
     /// Whether attempts are made.
@@ -174,9 +179,11 @@ impl Lane {
         state.breaker.is_at_rest() && state.running == 0
     }
 
-    /// It was brought back for a slot.
+    /// It was brought back for a slot or a batch.
     pub(crate) fn is_back(&self, now: Timestamp) {
-        self.state.lock().pacing.is_back(now);
+        let mut state = self.state.lock();
+        state.pacing.is_back(now);
+        state.batching.is_back(now);
     }
 
     /// The application's line came to it.
@@ -265,7 +272,7 @@ impl LaneState {
     /// Whether one more worker would find that it may begin.
     pub(super) fn takes_another(&self, clock: &dyn Clock) -> bool {
         let waits = self.pacing.waits_for_slot();
-        self.running < self.running_limit() && !waits && self.allows(clock)
+        self.running < self.running_limit() && !waits && self.allows(clock) && self.is_ripe(clock)
     }
 
     /// Gives up what no worker has begun, and its places; also says how many bytes are free now.

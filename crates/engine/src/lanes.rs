@@ -27,6 +27,7 @@ use crate::lane::{Lane, LaneState};
 pub(crate) use crate::lanes::leaving::{Change, Leaving, Left, PushedBack, Went};
 use crate::queue::After;
 use crate::shared::Shared;
+use crate::timers;
 
 /// Attempts that an endpoint gets at once before it has answered any: it earns more with each
 /// answer, and one that is dead holds no more than these.
@@ -121,6 +122,7 @@ impl Lanes {
         let lane = Arc::clone(self.lane(&mut self.by_endpoint.lock(), app, endpoint));
         lane.state.lock().backlog = true;
         backlog::pull_if_room(shared, &lane);
+        timers::send_what_is_full(shared, &lane);
     }
 
     /// How many deliveries and bytes of backlog a lane may read now; `None` if it has no room or
@@ -174,13 +176,13 @@ impl Lanes {
         lanes.values().filter(waiting).cloned().collect()
     }
 
-    /// Takes note of a delivery that was tried or left untried: gives its place back, and learns
-    /// from what came of it.
+    /// Takes note of deliveries that were tried or left untried together: gives their places back,
+    /// and learns from what came of it.
     pub(crate) fn leave(&self, lane: &Lane, leaving: &Leaving) -> Left {
-        let mut freed = leaving.job_bytes + DELIVERY_BYTES;
+        let mut freed = leaving.payload_bytes + leaving.deliveries * DELIVERY_BYTES;
         let left = {
             let mut state = lane.state.lock();
-            state.places -= 1;
+            state.places -= leaving.deliveries;
             state.bytes -= freed;
             let mut pushed_back = None;
             if let Some(went) = &leaving.went {
@@ -358,20 +360,20 @@ impl Place {
     /// Puts the delivery in its place; a worker takes it as soon as the endpoint can take it.
     pub(crate) fn take(mut self, shared: &Arc<Shared>, job: Job) {
         self.taken = true;
-        let start = {
+        let (begin, then) = {
             let mut state = self.lane.state.lock();
             let replaced = state.queue.push(job);
             let (_, freed) = state.give_up(replaced.as_slice());
             self.node_bytes.fetch_sub(freed, Ordering::Relaxed);
-            let start = !state.queue.is_empty()
-                && state.takes_another(&*shared.clock)
-                && !shared.is_stopping();
-            state.running += usize::from(start);
-            start
+            if shared.is_stopping() {
+                return;
+            }
+            state.came(1, &*shared.clock)
         };
-        if start {
+        if begin > 0 {
             deliver::spawn_worker(shared, &self.lane);
         }
+        timers::follow(shared, &self.lane, then);
     }
 }
 
@@ -403,6 +405,7 @@ mod tests {
 
     use crate::config::SvixHeaders;
     use crate::lane::Onward;
+    use crate::queue::Work;
 
     use super::*;
 
@@ -555,7 +558,8 @@ mod tests {
 
     fn ended(lanes: &Lanes, lane: &Lane, turn: Turn, verdict: Verdict) -> Option<Change> {
         let leaving = Leaving {
-            job_bytes: 0,
+            deliveries: 1,
+            payload_bytes: 0,
             turn,
             verdict,
             went: Some(Went {
@@ -629,9 +633,11 @@ mod tests {
                 ..Job::plain(delivery)
             }
         };
-        let (refused, begin) = lanes.take_in(&Still, &lane, (1..=3).map(ordered));
+        let (refused, (begin, _)) = lanes.take_in(&Still, &lane, (1..=3).map(ordered));
         assert_eq!((refused.len(), begin), (0, 1));
-        let first = lane.next_job(&Still, None).begun.unwrap().0;
+        let Some((Work::One(first), _)) = lane.next_job(&Still, None).begun else {
+            panic!("nothing begins");
+        };
         assert_eq!(first.key.message, MessageId::from_raw(1));
         let back = lanes.ended(&lane, key, After::GoBack);
         let back: Vec<_> = back.iter().map(|back| back.message.raw()).collect();

@@ -148,7 +148,11 @@ impl Engine {
     /// configuration. A paused endpoint of it is tried again if its URL or its transport security
     /// is another one now, or if it was enabled.
     pub fn application_changed(&self, app: AppId) {
+        let batching = self.shared.routes.batching(app);
         self.shared.routes.forget(app);
+        for endpoint in batching {
+            timers::look_again(&self.shared, endpoint);
+        }
         self.shared.breakers.application_changed(app);
         self.shared.backlog_hint.notify_one();
     }

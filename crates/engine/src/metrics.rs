@@ -28,6 +28,7 @@ use crate::metrics::tasks::TaskMetrics;
 /// number is fixed.
 pub struct EngineMetrics {
     pub(crate) messages_published: Counter,
+    pub(crate) batches: Counter,
     pub(crate) lanes: Gauge,
     pub(crate) window_bytes: Gauge,
     pub(crate) tasks: TaskMetrics,
@@ -84,6 +85,7 @@ impl EngineMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             messages_published: Counter::default(),
+            batches: Counter::default(),
             lanes: Gauge::default(),
             window_bytes: Gauge::default(),
             tasks: TaskMetrics::register(registry),
@@ -105,6 +107,11 @@ impl EngineMetrics {
             "hookseal_messages_published",
             "Messages accepted durably",
             metrics.messages_published.clone(),
+        );
+        registry.register(
+            "hookseal_batches",
+            "Requests that carried a batch of events",
+            metrics.batches.clone(),
         );
         registry.register(
             "hookseal_attempts",

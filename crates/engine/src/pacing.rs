@@ -9,6 +9,7 @@ mod status;
 
 use std::sync::Arc;
 
+use hookseal_domain::delivery::batch::BatchRule;
 use hookseal_domain::delivery::push_back::PushBack;
 use hookseal_domain::delivery::throttle::{Pace, Slot, Throttle};
 use hookseal_domain::id::EndpointId;
@@ -28,6 +29,8 @@ pub(crate) struct LaneRules {
     pub(crate) app_is_free: bool,
     /// Most attempts at the same time.
     pub(crate) in_flight_max: Option<usize>,
+    /// How many go together.
+    pub(crate) batch: Option<BatchRule>,
 }
 
 /// How fast one lane may go.

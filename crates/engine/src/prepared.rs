@@ -6,7 +6,6 @@ use std::sync::{Arc, Weak};
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
 
-use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::endpoint::Destination;
 use hookseal_domain::id::OrgId;
 use hookseal_domain::signature::standard;
@@ -162,14 +161,13 @@ impl Prepared {
         matches!(&self.transport, Err(Unusable::Policy(own)) if own == error)
     }
 
-    /// The headers of one attempt, signed with every key that is valid at `now`.
+    /// The headers of one request, which receivers know by `id`, signed with every key that is valid at `now`.
     pub(crate) fn sign(
         &self,
-        key: DeliveryKey,
+        id: String,
         now: Timestamp,
         body: &[u8],
     ) -> Result<HeaderMap, SignError> {
-        let id = key.message.to_string();
         let signature = standard::sign(self.destination.keys_at(now), &id, now, body);
         if signature.is_empty() {
             return Err(SignError::NoKey);

@@ -180,8 +180,11 @@ async fn publish_once(
                     message: id,
                     endpoint: place.endpoint(),
                 };
-                let payload = publish.payload.clone();
-                place.take(shared, Job::first(key, publish.options, payload));
+                let (event_type, payload) = (publish.event_type.clone(), publish.payload.clone());
+                place.take(
+                    shared,
+                    Job::first(key, publish.options, event_type, payload),
+                );
             }
             if let Some(due) = publish.options.deliver_at {
                 shared.wake.at(due);

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::delivery::batch::{BATCH_BYTES_MAX, BatchRule, Waiting};
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::endpoint::order::KeyHash;
+use hookseal_domain::time::Timestamp;
 
 use crate::class_queue::ClassQueue;
 use crate::job::Job;
@@ -22,6 +24,25 @@ pub(crate) struct Queue {
     ready: ClassQueue<Ready>,
     /// What has an order. Empty lines are forgotten once nothing of them is under way.
     lines: HashMap<KeyHash, Line>,
+    /// Of what has no order.
+    tally: Tally,
+}
+
+/// What a worker takes at once.
+pub(crate) enum Work {
+    /// One delivery, as it is.
+    One(Job),
+    /// Some, as one batch. At least one.
+    Batch(Vec<Job>),
+}
+
+/// What waits without an order, summed up, so that nobody has to look at each.
+#[derive(Default)]
+struct Tally {
+    events: usize,
+    bytes: usize,
+    /// The first that expires: none sooner.
+    expires_at: Option<Timestamp>,
 }
 
 enum Ready {
@@ -81,6 +102,7 @@ impl Queue {
     /// somebody resent it.
     pub(crate) fn push(&mut self, job: Job) -> Option<Job> {
         let Some(rank) = job.rank else {
+            self.tally.add(&job);
             self.ready.push_back(job.class, Ready::Job(job));
             return None;
         };
@@ -94,13 +116,77 @@ impl Queue {
     /// Gives out the next delivery. One with an order has to be ended with [`Queue::ended`].
     pub(crate) fn pop(&mut self) -> Option<Job> {
         match self.ready.pop_front()? {
-            Ready::Job(job) => Some(job),
-            Ready::Line(key) => {
-                let line = self.lines.get_mut(&key)?;
-                line.is_busy = true;
-                line.waiting.pop_first().map(|(_, job)| job)
+            Ready::Job(job) => {
+                self.tally.remove(&job);
+                Some(job)
+            }
+            Ready::Line(key) => self.pop_line(key),
+        }
+    }
+
+    /// The same where what has no order goes together, up to so many, in the order in which it was
+    /// published.
+    pub(crate) fn pop_together(&mut self, rule: BatchRule) -> Option<Work> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < usize::from(rule.events_max()) {
+            match self.ready.pop_front() {
+                Some(Ready::Job(job)) => {
+                    bytes += job.event_bytes();
+                    if bytes > BATCH_BYTES_MAX && !batch.is_empty() {
+                        self.ready.put_back(job.class, Ready::Job(job));
+                        break;
+                    }
+                    self.tally.remove(&job);
+                    batch.push(job);
+                }
+                Some(Ready::Line(key)) if batch.is_empty() => {
+                    return self.pop_line(key).map(Work::One);
+                }
+                Some(line @ Ready::Line(_)) => {
+                    self.ready.put_back(LINE_CLASS, line);
+                    break;
+                }
+                None => break,
             }
         }
+        if self.tally.expires_at.is_some() {
+            self.tally.expires_at = self.first_expiry();
+        }
+        batch.sort_unstable_by_key(|job| job.key.message);
+        (!batch.is_empty()).then_some(Work::Batch(batch))
+    }
+
+    /// What waits for its batch; `None` if nothing has to, since there is nothing, or something that
+    /// goes alone.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        let ready_at = |ready: &Ready| match ready {
+            Ready::Job(job) => Some(job.ready_at),
+            Ready::Line(_) => None,
+        };
+        let since = self.ready.firsts().filter_map(ready_at).min();
+        (self.ready.len() == self.tally.events).then_some(Waiting {
+            events: self.tally.events,
+            bytes: self.tally.bytes,
+            since: since?,
+            expires_at: self.tally.expires_at,
+            most_urgent: self.most_urgent().unwrap_or_default(),
+            is_crowded: false,
+        })
+    }
+
+    fn first_expiry(&self) -> Option<Timestamp> {
+        let expires_at = |ready: &Ready| match ready {
+            Ready::Job(job) => job.expires_at,
+            Ready::Line(_) => None,
+        };
+        self.ready.iter().filter_map(expires_at).min()
+    }
+
+    fn pop_line(&mut self, key: KeyHash) -> Option<Job> {
+        let line = self.lines.get_mut(&key)?;
+        line.is_busy = true;
+        line.waiting.pop_first().map(|(_, job)| job)
     }
 
     /// Takes note that a delivery of this order is under way no more; gives back what goes back.
@@ -174,7 +260,23 @@ impl Queue {
             all.extend(std::mem::take(&mut line.waiting).into_values());
         }
         self.lines.retain(|_, line| line.is_busy);
+        self.tally = Tally::default();
         all
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    fn add(&mut self, job: &Job) {
+        self.events += 1;
+        self.bytes += job.event_bytes();
+        self.expires_at = self.expires_at.into_iter().chain(job.expires_at).min();
+    }
+
+    fn remove(&mut self, job: &Job) {
+        self.events -= 1;
+        self.bytes -= job.event_bytes();
     }
 }
 
@@ -301,6 +403,88 @@ mod tests {
         assert!(queue.is_empty());
         queue.ended(X, After::GoOn);
         assert_eq!(popped(&mut queue), [2]);
+    }
+
+    fn together(queue: &mut Queue, most: u16) -> Option<Vec<i64>> {
+        match queue.pop_together(BatchRule::new(most, 0).unwrap())? {
+            Work::One(job) => panic!("{job:?} goes alone"),
+            Work::Batch(jobs) => Some(messages(jobs)),
+        }
+    }
+
+    #[test]
+    fn what_has_no_order_goes_together_as_it_was_published() {
+        let bulk = Job {
+            class: Priority::Bulk,
+            ..free(1)
+        };
+        let mut queue = queue([free(3), bulk, free(2), free(5), free(4)]);
+        assert_eq!(queue.waiting().unwrap().events, 5);
+        assert_eq!(together(&mut queue, 3), Some(vec![2, 3, 5]));
+        assert_eq!(queue.waiting().unwrap().events, 2);
+        assert_eq!(together(&mut queue, 3), Some(vec![1, 4]));
+        assert_eq!(together(&mut queue, 3), None);
+        assert_eq!(queue.waiting(), None);
+    }
+
+    #[test]
+    fn what_has_an_order_goes_alone() {
+        let mut queue = queue([free(1), ordered(X, 2), free(3), ordered(X, 4)]);
+        assert_eq!(queue.waiting(), None, "nothing has to wait");
+        assert_eq!(together(&mut queue, 9), Some(vec![1]));
+        let alone = queue.pop_together(BatchRule::new(9, 0).unwrap());
+        assert!(matches!(alone, Some(Work::One(job)) if job.key == key(2)));
+        assert_eq!(queue.waiting().unwrap().events, 1);
+        assert_eq!(together(&mut queue, 9), Some(vec![3]));
+    }
+
+    #[test]
+    fn a_batch_has_a_size() {
+        let of_bytes = |message, bytes| Job {
+            payload: Some(vec![b'1'; bytes].into()),
+            ..free(message)
+        };
+        let third = BATCH_BYTES_MAX / 3;
+        let mut queue = queue([
+            of_bytes(1, third),
+            of_bytes(2, third),
+            of_bytes(3, third),
+            of_bytes(4, BATCH_BYTES_MAX),
+            of_bytes(5, 1),
+        ]);
+        assert_eq!(together(&mut queue, 9), Some(vec![1, 2]));
+        assert_eq!(together(&mut queue, 9), Some(vec![3]));
+        assert_eq!(
+            together(&mut queue, 9),
+            Some(vec![4]),
+            "alone, however large"
+        );
+        let bytes = queue.waiting().unwrap().bytes;
+        assert!((1..200).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn the_oldest_and_the_first_that_expires_are_known() {
+        let at = Timestamp::from_millis;
+        let with = |message, ready_at, expires_at: Option<i64>| Job {
+            ready_at: at(ready_at),
+            expires_at: expires_at.map(at),
+            ..free(message)
+        };
+        let mut queue = queue([
+            with(1, 10, Some(70)),
+            with(2, 20, Some(50)),
+            with(3, 30, None),
+        ]);
+        queue.push(with(4, 40, Some(60)));
+        let known = |queue: &Queue| queue.waiting().map(|of| (of.since, of.expires_at));
+        assert_eq!(known(&queue), Some((at(10), Some(at(50)))));
+        assert_eq!(together(&mut queue, 2), Some(vec![1, 2]));
+        assert_eq!(known(&queue), Some((at(30), Some(at(60)))));
+        queue.drain();
+        assert_eq!(known(&queue), None);
+        queue.push(with(5, 50, None));
+        assert_eq!(known(&queue), Some((at(50), None)));
     }
 
     #[test]

@@ -87,7 +87,7 @@ async fn look(shared: &Arc<Shared>) -> Option<Timestamp> {
             let mut refused = Vec::new();
             for claimed in batch.deliveries {
                 let app = claimed.app;
-                let job = Job::claimed(claimed);
+                let job = Job::claimed(claimed, now);
                 if let Some(job) = shared.lanes.admit(shared, app, job) {
                     refused.push((app, job.key));
                 }

@@ -140,6 +140,7 @@ impl Shared {
                 .discipline
                 .max_in_flight
                 .map(|max| usize::from(max.get())),
+            batch: destination.discipline.batch,
         }
     }
 

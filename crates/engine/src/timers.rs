@@ -1,4 +1,5 @@
-//! Brings lanes back when their time has come: for a slot, or when a pause is over.
+//! Brings lanes back when their time has come: for a slot, for a batch, or when
+//! a pause is over.
 //!
 //! **Invariant:** one entry for each lane and application that waits; nobody is woken before
 //! their time.
@@ -84,9 +85,7 @@ pub(crate) fn go_on(shared: &Arc<Shared>, lane: &Arc<Lane>) {
     if shared.is_stopping() {
         return;
     }
-    if lane.begin_another(&*shared.clock) {
-        deliver::spawn_worker(shared, lane);
-    }
+    follow(shared, lane, lane.goes_on(&*shared.clock));
     backlog::pull_if_room(shared, lane);
 }
 
@@ -104,6 +103,23 @@ fn bring_back(shared: &Arc<Shared>, endpoint: EndpointId, now: Timestamp) {
     if let Some(lane) = shared.lanes.get(endpoint) {
         lane.is_back(now);
         go_on(shared, &lane);
+    }
+}
+
+/// Lets a lane go on whose deliveries wait for their batch, if that leaves now.
+pub(crate) fn send_what_is_full(shared: &Arc<Shared>, lane: &Arc<Lane>) {
+    if !shared.is_stopping() {
+        follow(shared, lane, lane.waits_on(&*shared.clock));
+    }
+}
+
+/// Lets a lane look again whether its deliveries wait for their batch, since the endpoint was changed.
+pub(crate) fn look_again(shared: &Arc<Shared>, endpoint: EndpointId) {
+    if let Some(lane) = shared.lanes.get(endpoint)
+        && !shared.is_stopping()
+        && lane.looks_again()
+    {
+        deliver::spawn_worker(shared, &lane);
     }
 }
 

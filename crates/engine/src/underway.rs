@@ -24,7 +24,8 @@ pub(crate) struct Underway<'w> {
     shared: &'w Arc<Shared>,
     lane: &'w Arc<Lane>,
     turn: Turn,
-    job: &'w Job,
+    jobs: &'w [Job],
+    ended: usize,
     left: bool,
 }
 
@@ -35,22 +36,29 @@ impl<'w> Underway<'w> {
         shared: &'w Arc<Shared>,
         lane: &'w Arc<Lane>,
         turn: Turn,
-        job: &'w Job,
+        jobs: &'w [Job],
     ) -> Self {
         Self {
             shared,
             lane,
             turn,
-            job,
+            jobs,
+            ended: 0,
             left: false,
         }
+    }
+
+    /// One more of the deliveries, from the first on, was taken down.
+    pub(crate) fn ended_one(&mut self) {
+        self.ended += 1;
     }
 
     /// Gives it back; tells what that changed.
     pub(crate) fn leave(&mut self, verdict: Verdict, went: Option<Went>) -> Left {
         self.left = true;
         let leaving = Leaving {
-            job_bytes: self.job.payload_bytes(),
+            deliveries: self.jobs.len(),
+            payload_bytes: self.jobs.iter().map(Job::payload_bytes).sum(),
             turn: self.turn,
             verdict,
             went,
@@ -69,15 +77,17 @@ impl Drop for Underway<'_> {
         self.lane.lost_worker();
         error!(endpoint.id = %self.lane.endpoint, "An attempt ended by a panic");
         let change = self.leave(Verdict::Unclear, None).change;
-        let job = self.job.clone();
+        let jobs = self.jobs.get(self.ended..).unwrap_or_default().to_vec();
         let (shared, lane) = (Arc::clone(self.shared), Arc::clone(self.lane));
         tokio::spawn(async move {
             if let Some(change) = change {
                 breakers::follow(&shared, &lane, change).await;
             }
-            let after = finish::panicked(&shared, &lane, &job).await;
-            let order = job.rank.map(|rank| rank.key);
-            ordering::go_on(&shared, &lane, order, after).await;
+            for job in jobs {
+                let after = finish::panicked(&shared, &lane, &job).await;
+                let order = job.rank.map(|rank| rank.key);
+                ordering::go_on(&shared, &lane, order, after).await;
+            }
             // There may have been no other worker.
             timers::go_on(&shared, &lane);
         });

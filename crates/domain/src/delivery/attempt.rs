@@ -44,6 +44,8 @@ pub struct AttemptFacts {
     pub reason: Option<String>,
     /// What it means, where TLS failed.
     pub tls_failure: Option<TlsFailure>,
+    /// The `webhook-id` of the batch that it was a part of; `None` if it was sent alone.
+    pub batch: Option<String>,
     /// The connection.
     pub connection: ConnectionFacts,
 }

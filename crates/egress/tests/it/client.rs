@@ -10,6 +10,7 @@ use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
 use hookseal_domain::delivery::outcome::{FailureKind, Reply};
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::id::EndpointId;
+use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::book::TransportBook;
 use hookseal_domain::transport::failure::TlsFailure;
@@ -142,6 +143,7 @@ impl Client {
             target: Arc::new(Target::new(&url)),
             headers,
             body,
+            answer_bytes_max: RESPONSE_BODY_BYTES_MAX,
             timeout: self.timeout,
         };
         let exchanged = self.egress.exchange(request).await;

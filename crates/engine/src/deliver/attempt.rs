@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use hookseal_domain::delivery::attempt::AttemptFacts;
-use hookseal_domain::delivery::outcome::{FailureKind, Reply};
+use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
 use hookseal_domain::id::{AppId, AttemptId};
+use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
-use hookseal_egress::{DeliveryRequest, Exchanged};
+use hookseal_egress::{DeliveryRequest, Exchanged, Transport};
 use hookseal_store::transport::SeenHandshake;
 
 use crate::expiry;
@@ -25,12 +26,25 @@ use crate::shared::Shared;
 const UNREADABLE: &str = "Hookseal can't read how to deliver to this endpoint; see its log";
 
 /// What was seen of one try.
+#[derive(Clone)]
 pub(crate) struct Tried {
     pub(crate) id: AttemptId,
     pub(crate) began_at: Timestamp,
     pub(crate) reply: Reply,
+    /// What it meant, where the reply alone does not tell.
+    pub(crate) meant: Option<Outcome>,
     pub(crate) duration: Duration,
     pub(crate) facts: AttemptFacts,
+}
+
+/// What is sent in one request.
+pub(crate) struct Letter {
+    pub(crate) id: AttemptId,
+    pub(crate) began_at: Timestamp,
+    /// What receivers know it by: its `webhook-id`.
+    pub(crate) name: String,
+    pub(crate) body: Bytes,
+    pub(crate) answer_bytes_max: usize,
 }
 
 /// Whether a change kept the attempt from sending anything: it counts as none.
@@ -72,16 +86,9 @@ pub(crate) async fn attempt(
 
 /// Signs and sends.
 async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
-    let transport = match to.transport(&shared.egress).await {
+    let transport = match way_to(shared, to).await {
         Ok(transport) => transport,
-        Err(Unusable::Policy(error)) => {
-            let mut tried = not_sent_to(shared, to, FailureKind::NotTrusted, &error.reason);
-            tried.facts.tls_failure = Some(error.failure);
-            return tried;
-        }
-        Err(Unusable::Unreadable) => {
-            return not_sent_to(shared, to, FailureKind::Internal, UNREADABLE);
-        }
+        Err(tried) => return *tried,
     };
     let (id, began_at) = (shared.next_id(), shared.clock.now());
     // Only now, since what came before may have taken its time.
@@ -92,19 +99,54 @@ async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
             return not_sent_to(shared, to, kind, reason);
         }
     };
-    let headers = match to.sign(job.key, began_at, &body) {
+    let letter = Letter {
+        id,
+        began_at,
+        name: job.key.message.to_string(),
+        body,
+        answer_bytes_max: RESPONSE_BODY_BYTES_MAX,
+    };
+    post(shared, app, to, transport, letter).await
+}
+
+/// The transport to an endpoint; without one, what comes of the try.
+pub(crate) async fn way_to(shared: &Shared, to: &Prepared) -> Result<Arc<Transport>, Box<Tried>> {
+    let unusable = match to.transport(&shared.egress).await {
+        Ok(transport) => return Ok(transport),
+        Err(unusable) => unusable,
+    };
+    Err(Box::new(match unusable {
+        Unusable::Policy(error) => {
+            let mut tried = not_sent_to(shared, to, FailureKind::NotTrusted, &error.reason);
+            tried.facts.tls_failure = Some(error.failure);
+            tried
+        }
+        Unusable::Unreadable => not_sent_to(shared, to, FailureKind::Internal, UNREADABLE),
+    }))
+}
+
+/// Signs and sends.
+pub(crate) async fn post(
+    shared: &Shared,
+    app: AppId,
+    to: &Prepared,
+    transport: Arc<Transport>,
+    letter: Letter,
+) -> Tried {
+    let headers = match to.sign(letter.name, letter.began_at, &letter.body) {
         Ok(headers) => headers,
         Err(error) => {
             return not_sent_to(shared, to, FailureKind::Internal, &error.to_string());
         }
     };
     let request = DeliveryRequest {
-        endpoint: job.key.endpoint,
+        endpoint: to.destination.id,
         generation: to.destination.generation,
         transport,
         target: Arc::clone(&to.target),
         headers,
-        body,
+        body: letter.body,
+        answer_bytes_max: letter.answer_bytes_max,
         timeout: shared.config.attempt_timeout,
     };
     let Exchanged {
@@ -119,20 +161,20 @@ async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
     if let Some(report) = handshake {
         saw_handshake(shared, to, app, *report);
     }
-    let url = to.destination.url.as_str().to_owned();
-    let facts = AttemptFacts {
-        url,
-        response_body: Some(body),
-        reason,
-        tls_failure,
-        connection,
-    };
     Tried {
-        id,
-        began_at,
+        id: letter.id,
+        began_at: letter.began_at,
         reply,
+        meant: None,
         duration,
-        facts,
+        facts: AttemptFacts {
+            url: to.destination.url.as_str().to_owned(),
+            response_body: Some(body),
+            reason,
+            tls_failure,
+            batch: None,
+            connection,
+        },
     }
 }
 
@@ -148,7 +190,12 @@ fn saw_handshake(shared: &Shared, to: &Prepared, app: AppId, report: HandshakeRe
     shared.handshakes.saw(seen, pins);
 }
 
-fn not_sent_to(shared: &Shared, to: &Prepared, kind: FailureKind, reason: &str) -> Tried {
+pub(crate) fn not_sent_to(
+    shared: &Shared,
+    to: &Prepared,
+    kind: FailureKind,
+    reason: &str,
+) -> Tried {
     let mut tried = not_sent(shared, kind, reason);
     to.destination.url.as_str().clone_into(&mut tried.facts.url);
     tried
@@ -160,6 +207,7 @@ pub(crate) fn not_sent(shared: &Shared, kind: FailureKind, reason: &str) -> Trie
         id: shared.next_id(),
         began_at: shared.clock.now(),
         reply: Reply::Failure(kind),
+        meant: None,
         duration: Duration::ZERO,
         facts: AttemptFacts {
             response_body: Some(Bytes::new()),

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** what comes next is written together with the attempt that it follows from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing::{debug, error, info, warn};
 
@@ -26,6 +26,13 @@ use crate::shared::Shared;
 /// Why a try ended that nobody can tell the end of.
 const PANICKED: &str = "Hookseal failed while it made this attempt; see its log";
 
+/// What deliveries have in common that were tried together, so that those that come again do so
+/// together.
+pub(crate) struct Together {
+    at: Timestamp,
+    jitter: OnceLock<Jitter>,
+}
+
 /// Classifies, decides what comes next, and records both; tells what becomes of those that wait for
 /// it.
 pub(crate) async fn finish(
@@ -35,11 +42,28 @@ pub(crate) async fn finish(
     tried: Tried,
     to: Option<&Prepared>,
 ) -> (Outcome, After) {
-    let now = shared.clock.now();
+    let together = Together::now(shared);
+    let (outcome, after) = finish_one(shared, lane, job, tried, to, &together).await;
+    if outcome == Outcome::Gone {
+        switch_off(shared, lane).await;
+    }
+    (outcome, after)
+}
+
+/// The same of one of those that were tried together, without what follows for their endpoint.
+pub(crate) async fn finish_one(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    job: &Job,
+    tried: Tried,
+    to: Option<&Prepared>,
+    together: &Together,
+) -> (Outcome, After) {
     let nowhere = ParkOn::default();
     let park_on = to.map_or(&nowhere, |to| &to.destination.park_on);
-    let outcome = Outcome::classify(&tried.reply, tried.facts.tls_failure, park_on);
-    let mut next = decide(shared, job, &tried.reply, outcome, now);
+    let meant = || Outcome::classify(&tried.reply, tried.facts.tls_failure, park_on);
+    let outcome = tried.meant.unwrap_or_else(meant);
+    let mut next = decide(shared, job, &tried.reply, outcome, together);
     if next == Next::End(Ended::Exhausted) && ordering::blocks(job, to) {
         next = Next::Block;
     }
@@ -69,9 +93,6 @@ pub(crate) async fn finish(
         endpoint_gone_at: gone.then_some(tried.began_at),
     };
     let after = ordering::record(shared, job, &finished).await;
-    if gone {
-        switch_off(shared, lane).await;
-    }
     if let Next::Retry { due, .. } = next {
         shared.wake.at(due);
     }
@@ -87,7 +108,13 @@ pub(crate) async fn panicked(shared: &Arc<Shared>, lane: &Lane, job: &Job) -> Af
 }
 
 /// What happens to the delivery after this reply.
-fn decide(shared: &Shared, job: &Job, reply: &Reply, outcome: Outcome, now: Timestamp) -> Next {
+fn decide(
+    shared: &Shared,
+    job: &Job,
+    reply: &Reply,
+    outcome: Outcome,
+    together: &Together,
+) -> Next {
     let retry_after = match reply {
         Reply::Failure(FailureKind::PayloadExpired) => return Next::End(Ended::PayloadExpired),
         Reply::Failure(FailureKind::MessageExpired) => return Next::End(Ended::MessageExpired),
@@ -97,13 +124,26 @@ fn decide(shared: &Shared, job: &Job, reply: &Reply, outcome: Outcome, now: Time
     // Random bits cost more than the decision, and what ends well has no use for them.
     let jitter = match outcome {
         Outcome::Accepted => Jitter::ZERO,
-        _ => Jitter::from_bits(shared.random.bits()),
+        _ => *together
+            .jitter
+            .get_or_init(|| Jitter::from_bits(shared.random.bits())),
     };
     shared
         .config
         .retry_schedule
-        .decide(job.step, outcome, retry_after, now, jitter)
+        .decide(job.step, outcome, retry_after, together.at, jitter)
         .no_later_than(job.expires_at)
+}
+
+// === impl Together ===
+
+impl Together {
+    pub(crate) fn now(shared: &Shared) -> Self {
+        Self {
+            at: shared.clock.now(),
+            jitter: OnceLock::new(),
+        }
+    }
 }
 
 fn observe(shared: &Shared, lane: &Lane, tried: &Tried, outcome: Outcome, next: Next) {
@@ -130,7 +170,7 @@ fn observe(shared: &Shared, lane: &Lane, tried: &Tried, outcome: Outcome, next: 
 }
 
 /// The endpoint said that it is gone: from now on its deliveries are held.
-async fn switch_off(shared: &Shared, lane: &Lane) {
+pub(crate) async fn switch_off(shared: &Shared, lane: &Lane) {
     if let Err(error) = shared.store.flush().await {
         error!(endpoint.id = %lane.endpoint, error = %error, "Could not wait for the store");
     }
@@ -141,8 +181,9 @@ async fn switch_off(shared: &Shared, lane: &Lane) {
     );
 }
 
-/// Its endpoint is disabled.
-pub(crate) async fn hold(shared: &Shared, lane: &Lane, job: &Job) {
-    let held = || shared.store.hold(vec![(lane.app, job.key)]);
-    until_stored(shared, "hold a delivery", held).await;
+/// Their endpoint is disabled.
+pub(crate) async fn hold(shared: &Shared, lane: &Lane, jobs: impl IntoIterator<Item = &Job>) {
+    let keys: Vec<_> = jobs.into_iter().map(|job| (lane.app, job.key)).collect();
+    let held = || shared.store.hold(keys.clone());
+    until_stored(shared, "hold deliveries", held).await;
 }

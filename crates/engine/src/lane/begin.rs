@@ -3,20 +3,21 @@
 //! **Invariant:** no attempt begins that the breaker does not allow, that its endpoint pushed back,
 //! or that has no slot where there is a rate.
 
+use hookseal_domain::delivery::batch::Leaves;
 use hookseal_domain::delivery::breaker::Turn;
 use hookseal_domain::id::AppId;
 use hookseal_domain::time::Timestamp;
 
 use crate::clock::Clock;
-use crate::job::Job;
 use crate::lane::{Lane, LaneState};
 use crate::pacing::Gate;
+use crate::queue::Work;
 
 /// What a worker found that looked for something to do.
 #[must_use = "the lane has to be brought back"]
 pub(crate) struct Looked {
-    /// The delivery to try; `None` ends the worker.
-    pub(crate) begun: Option<(Job, Turn)>,
+    /// What to try; `None` ends the worker.
+    pub(crate) begun: Option<(Work, Turn)>,
     /// What follows for the lane.
     pub(crate) then: Then,
 }
@@ -51,6 +52,10 @@ impl LaneState {
         if self.queue.is_empty() || !self.allows(clock) {
             return Looked::NOTHING;
         }
+        if let Leaves::At(at) = self.leaves(clock) {
+            let then = self.batching.comes_back(at);
+            return Looked { begun: None, then };
+        }
         let has_rate = self.pacing.has_rate();
         if has_rate {
             let gate = self.pacing.gate(lane.endpoint, clock.now());
@@ -64,7 +69,7 @@ impl LaneState {
             self.breaker = breaker;
             turn
         });
-        let begun = turn.and_then(|turn| Some((self.queue.pop()?, turn)));
+        let begun = turn.and_then(|turn| Some((self.pop()?, turn)));
         if has_rate && begun.is_some() {
             self.pacing.began(clock.now());
         }
@@ -72,12 +77,15 @@ impl LaneState {
         Looked { begun, then }
     }
 
-    /// What follows when an attempt has begun where there is a rate: the next slot is asked for at
-    /// once, so that the lane stands in line for it.
+    /// What follows when an attempt has begun where there is a rate or a batch: the next slot is asked
+    /// for at once, so that the lane stands in line for it.
     pub(super) fn then(&mut self, lane: &Lane, clock: &dyn Clock) -> Then {
         if self.queue.is_empty() {
             self.pacing.is_empty_now();
             return Then::Nothing;
+        }
+        if let Leaves::At(at) = self.leaves(clock) {
+            return self.batching.comes_back(at);
         }
         // When an attempt ends, its worker asks.
         if !self.takes_another(clock) || !self.breaker.is_delivering() {

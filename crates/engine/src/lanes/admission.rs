@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use crate::clock::Clock;
 use crate::deliver;
 use crate::job::Job;
-use crate::lane::{Lane, LaneState};
+use crate::lane::{Lane, LaneState, Then};
 use crate::lanes::{Lanes, Place};
 use crate::shared::Shared;
+use crate::timers;
 
 impl Lanes {
     /// Takes claimed deliveries in, in one step: were those behind the first of an order still to
@@ -21,22 +22,23 @@ impl Lanes {
         lane: &Arc<Lane>,
         jobs: impl IntoIterator<Item = Job>,
     ) -> Vec<Job> {
-        let (refused, begin) = self.take_in(&*shared.clock, lane, jobs);
+        let (refused, (begin, then)) = self.take_in(&*shared.clock, lane, jobs);
         if !shared.is_stopping() {
             for _ in 0..begin {
                 deliver::spawn_worker(shared, lane);
             }
+            timers::follow(shared, lane, then);
         }
         refused
     }
 
-    /// The same without the workers, of which so many are counted.
+    /// The same, but for what follows: so many workers, which are counted, and more.
     pub(super) fn take_in(
         &self,
         clock: &dyn Clock,
         lane: &Arc<Lane>,
         jobs: impl IntoIterator<Item = Job>,
-    ) -> (Vec<Job>, usize) {
+    ) -> (Vec<Job>, (usize, Then)) {
         let allowed = lane.state.lock().allows(clock);
         let mut held_up = HashSet::new();
         let (mut taken, mut refused) = (Vec::new(), Vec::new());
@@ -52,13 +54,17 @@ impl Lanes {
                 }
             }
         }
-        let begin = self.put(clock, &mut lane.state.lock(), taken);
-        (refused, begin)
+        let then = self.put(clock, &mut lane.state.lock(), taken);
+        (refused, then)
     }
 
-    /// Puts deliveries in their places, all of them before anybody else sees one; says how many workers are counted for them.
-    fn put(&self, clock: &dyn Clock, state: &mut LaneState, taken: Vec<(Place, Job)>) -> usize {
-        let mut begin = 0;
+    /// Puts deliveries in their places, all of them before anybody else sees one; says what follows.
+    fn put(
+        &self,
+        clock: &dyn Clock,
+        state: &mut LaneState,
+        taken: Vec<(Place, Job)>,
+    ) -> (usize, Then) {
         let most = taken.len();
         for (place, job) in taken {
             place.keep();
@@ -66,11 +72,7 @@ impl Lanes {
             let (_, freed) = state.give_up(replaced.as_slice());
             self.bytes.fetch_sub(freed, Ordering::Relaxed);
         }
-        while begin < most.min(state.queue.len()) && state.takes_another(clock) {
-            state.running += 1;
-            begin += 1;
-        }
-        begin
+        state.came(most, clock)
     }
 }
 

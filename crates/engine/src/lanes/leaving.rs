@@ -14,10 +14,12 @@ use hookseal_domain::time::Timestamp;
 
 use crate::lanes::Lanes;
 
-/// How a delivery left its lane.
+/// How deliveries left their lane.
 pub(crate) struct Leaving {
-    /// The payload's bytes.
-    pub(crate) job_bytes: usize,
+    /// How many, which were tried together.
+    pub(crate) deliveries: usize,
+    /// Bytes of their payloads.
+    pub(crate) payload_bytes: usize,
     /// The turn it had.
     pub(crate) turn: Turn,
     /// What it says of its endpoint.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+mod batch;
 mod breaker;
 mod clock;
 mod order;

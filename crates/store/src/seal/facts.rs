@@ -25,6 +25,8 @@ struct Head<'a> {
     reason: Option<Cow<'a, str>>,
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     tls_failure: Option<Cow<'a, str>>,
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    batch: Option<Cow<'a, str>>,
     #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     remote_ip: Option<IpAddr>,
     #[serde(rename = "f", default, skip_serializing_if = "is_empty")]
@@ -72,6 +74,7 @@ impl<'a> Head<'a> {
             tls_failure: facts
                 .tls_failure
                 .map(|failure| Cow::Borrowed(failure.as_str())),
+            batch: facts.batch.as_deref().map(Cow::Borrowed),
             remote_ip: connection.remote_ip,
             refused: Cow::Borrowed(&connection.refused),
             http_version: connection.http_version.as_deref().map(Cow::Borrowed),
@@ -86,6 +89,7 @@ impl<'a> Head<'a> {
             reason: self.reason.map(Cow::into_owned),
             // A name that only a newer version knows is as good as none: the reason says it too.
             tls_failure: self.tls_failure.and_then(|name| TlsFailure::parse(&name)),
+            batch: self.batch.map(Cow::into_owned),
             connection: ConnectionFacts {
                 remote_ip: self.remote_ip,
                 refused: self.refused.into_owned(),
@@ -150,6 +154,7 @@ mod tests {
             response_body: Some(Bytes::from_static(b"\0\xff{}")),
             reason: Some("it said no".to_owned()),
             tls_failure: Some(TlsFailure::PinMismatch),
+            batch: Some("batch_0123".to_owned()),
             connection: ConnectionFacts {
                 remote_ip: "192.0.2.1".parse().ok(),
                 refused: vec![("::1".parse().unwrap(), "loopback".to_owned())],

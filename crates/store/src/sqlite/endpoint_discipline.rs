@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
+use hookseal_domain::delivery::batch::BatchRule;
 use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
 use hookseal_domain::id::EndpointId;
@@ -19,6 +20,15 @@ struct Stored {
     max_in_flight: Option<NonZeroU16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     order: Option<StoredOrder>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch: Option<StoredBatch>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct StoredBatch {
+    events_max: u16,
+    wait_ms: u16,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -54,6 +64,10 @@ pub(super) fn written(discipline: &Discipline) -> Option<String> {
     Some(json(&Stored {
         max_in_flight: discipline.max_in_flight,
         order,
+        batch: discipline.batch.map(|rule| StoredBatch {
+            events_max: rule.events_max(),
+            wait_ms: rule.wait_ms(),
+        }),
     }))
 }
 
@@ -63,11 +77,16 @@ pub(super) fn read(row: &Typed<'_, EndpointId>) -> Result<Discipline, Failure> {
     let Stored {
         max_in_flight,
         order,
+        batch,
     } = row.json("discipline")?.unwrap_or_default();
     let order = order.map(|stored| order_of(&stored).ok_or_else(corrupt));
+    let batch_of =
+        |stored: StoredBatch| BatchRule::new(stored.events_max, stored.wait_ms).ok_or_else(corrupt);
+    let batch = batch.map(batch_of).transpose()?;
     Ok(Discipline {
         max_in_flight,
         order: order.transpose()?.unwrap_or_default(),
+        batch,
     })
 }
 

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use hookseal_domain::application::{Application, ApplicationSpec};
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
+use hookseal_domain::delivery::batch::BatchRule;
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
 use hookseal_domain::endpoint::discipline::Discipline;
@@ -301,6 +302,7 @@ pub(crate) fn endpoint_spec(uid: Option<&str>) -> EndpointSpec {
         discipline: Discipline {
             max_in_flight: NonZeroU16::new(3),
             order: hookseal_domain::endpoint::order::Order::Any,
+            batch: BatchRule::new(100, 250),
         },
         metadata: BTreeMap::new(),
     }

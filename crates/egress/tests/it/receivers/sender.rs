@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::id::EndpointId;
+use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 use hookseal_domain::secret::Secret;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::anchor_set::{Anchor, AnchorSet};
@@ -55,6 +56,7 @@ impl Sender {
             target: Arc::new(Target::new(&url)),
             headers: HeaderMap::new(),
             body,
+            answer_bytes_max: RESPONSE_BODY_BYTES_MAX,
             timeout: Duration::from_secs(20),
         };
         self.egress.exchange(request).await

@@ -15,7 +15,7 @@ use hookseal_domain::subscription::Subscription;
 use hookseal_domain::uid::Uid;
 
 use crate::api::check::{Fields, Length, number};
-use crate::api::endpoint::discipline::{DisciplineIn, DisciplinePatch, OrderingKey};
+use crate::api::endpoint::discipline::{Batch, DisciplineIn, DisciplinePatch, OrderingKey};
 use crate::api::endpoint::out::is_disabled;
 use crate::api::endpoint::rules::{
     check_channels, check_event_types, check_headers, check_park_on, check_url,
@@ -79,6 +79,9 @@ pub(crate) struct EndpointIn {
     /// With `fifo`: what is ordered among each other; everything if not given. An extension of
     /// Hookseal.
     ordering_key: Option<OrderingKey>,
+    /// Several events in one request, as a JSON array. Not together with `fifo`. An extension of
+    /// Hookseal.
+    batch: Option<Batch>,
     /// Your notes: at most 50.
     #[serde(default)]
     #[schema(default = json!({}))]
@@ -140,6 +143,9 @@ pub(crate) struct EndpointUpdate {
     /// With `fifo`: what is ordered among each other; everything if not given. An extension of
     /// Hookseal.
     ordering_key: Option<OrderingKey>,
+    /// Several events in one request, as a JSON array. Not together with `fifo`. An extension of
+    /// Hookseal.
+    batch: Option<Batch>,
     /// Your notes: at most 50.
     #[serde(default)]
     #[schema(default = json!({}))]
@@ -203,6 +209,10 @@ pub(crate) struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<OrderingKey>)]
     ordering_key: Patch<OrderingKey>,
+    /// Several events in one request; `null` is one in each. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Batch>)]
+    batch: Patch<Batch>,
     /// Your notes, all of them.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = BTreeMap<String, String>, required = false)]
@@ -242,6 +252,7 @@ impl EndpointIn {
             fifo: self.fifo,
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
+            batch: self.batch,
             metadata: self.metadata,
         };
         let spec = spec.check_fields(&mut fields, policy);
@@ -292,6 +303,7 @@ impl EndpointUpdate {
             fifo: self.fifo,
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
+            batch: self.batch,
         };
         let discipline = discipline.check(fields);
         let metadata = fields.metadata(self.metadata);
@@ -357,6 +369,7 @@ impl EndpointPatch {
             fifo: self.fifo,
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
+            batch: self.batch,
         };
         spec.discipline = discipline
             .apply(spec.discipline, &mut fields)

@@ -1,16 +1,26 @@
 //! How an endpoint wants its deliveries, besides their rate, as it comes in and goes out.
 
+use std::borrow::Cow;
 use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use hookseal_domain::delivery::batch::{
+    BATCH_EVENTS_MAX, BATCH_EVENTS_MIN, BATCH_WAIT_MS_MAX, BatchRule,
+};
 use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
 use hookseal_domain::violation::Violation;
 
 use crate::api::check::{Fields, number};
 use crate::api::wire::Patch;
+
+/// What has an order goes one by one.
+const WITH_FIFO: Violation = Violation {
+    rule: "value_error.batch.fifo",
+    message: Cow::Borrowed("can not be given with fifo: true, which delivers one event at a time"),
+};
 
 /// What is ordered among each other: messages with the same value of a header of the request that
 /// published them, or with the same value at a place of their payloads. One of the two.
@@ -27,12 +37,28 @@ pub(crate) struct OrderingKey {
     pointer: Option<String>,
 }
 
+/// Several events in one request, as a JSON array: `[{"id": "msg_…", "type": "…", "timestamp": "…",
+/// "data": …}, …]`, of 1 MiB at most.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = EndpointBatch)]
+pub(crate) struct Batch {
+    /// Most events of one request.
+    #[schema(value_type = i64, required, minimum = 2, maximum = 1000)]
+    max_events: Option<i64>,
+    /// Longest that an event waits for others, in milliseconds. With 0 those go together that wait
+    /// anyway.
+    #[schema(value_type = i64, required, minimum = 0, maximum = 60_000)]
+    max_wait_ms: Option<i64>,
+}
+
 /// All that a body says of it.
 pub(crate) struct DisciplineIn {
     pub(crate) max_in_flight: Option<i64>,
     pub(crate) fifo: bool,
     pub(crate) on_exhausted: Option<String>,
     pub(crate) ordering_key: Option<OrderingKey>,
+    pub(crate) batch: Option<Batch>,
 }
 
 /// All that a PATCH says of it.
@@ -41,6 +67,7 @@ pub(crate) struct DisciplinePatch {
     pub(crate) fifo: Option<bool>,
     pub(crate) on_exhausted: Patch<String>,
     pub(crate) ordering_key: Patch<OrderingKey>,
+    pub(crate) batch: Patch<Batch>,
 }
 
 /// As it goes out: only what was said.
@@ -64,6 +91,9 @@ pub(crate) struct DisciplineOut {
     /// What is ordered among each other; everything if not given. An extension of Hookseal.
     #[serde(skip_serializing_if = "Option::is_none")]
     ordering_key: Option<OrderingKey>,
+    /// Several events in one request. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<Batch>,
 }
 
 // === impl DisciplineIn ===
@@ -75,9 +105,18 @@ impl DisciplineIn {
             number(most, 1, u16::MAX)
         });
         let order = check_order(fields, self.fifo, self.on_exhausted, self.ordering_key);
+        let batch = match self.batch {
+            None => Some(None),
+            Some(_) if self.fifo => {
+                fields.add("batch", &WITH_FIFO);
+                None
+            }
+            Some(batch) => batch.check(fields).map(Some),
+        };
         Some(Discipline {
             max_in_flight: max_in_flight?.and_then(NonZeroU16::new),
             order: order?,
+            batch: batch?,
         })
     }
 }
@@ -102,6 +141,7 @@ impl DisciplinePatch {
             fifo,
             on_exhausted: self.on_exhausted.unwrap_or(was_exhausted),
             ordering_key: self.ordering_key.unwrap_or(was_key),
+            batch: self.batch.unwrap_or(was.batch),
         };
         whole.check(fields)
     }
@@ -123,7 +163,39 @@ impl DisciplineOut {
             fifo,
             on_exhausted,
             ordering_key,
+            batch: discipline.batch.map(Batch::of),
         }
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    fn of(rule: BatchRule) -> Self {
+        Self {
+            max_events: Some(rule.events_max().into()),
+            max_wait_ms: Some(rule.wait_ms().into()),
+        }
+    }
+
+    fn check(self, fields: &mut Fields<'_>) -> Option<BatchRule> {
+        let mut checked = |field, given: Option<i64>, min, max| {
+            let missing = Violation::new("value_error.missing", "must be given");
+            let number = given
+                .ok_or(missing)
+                .and_then(|given| number(given, min, max));
+            number
+                .inspect_err(|violation| fields.add_at(&["batch", field], violation))
+                .ok()
+        };
+        let events = checked(
+            "maxEvents",
+            self.max_events,
+            BATCH_EVENTS_MIN,
+            BATCH_EVENTS_MAX,
+        );
+        let wait = checked("maxWaitMs", self.max_wait_ms, 0, BATCH_WAIT_MS_MAX);
+        BatchRule::new(events?, wait?)
     }
 }
 

@@ -64,6 +64,9 @@ pub(crate) struct AttemptOut {
     /// How the delivery ended, if with this attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<&'static str>,
+    /// The `webhook-id` of the batch that it was a part of, if it was not sent alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_id: Option<String>,
     /// The connection.
     #[serde(skip_serializing_if = "ConnectionOut::is_empty")]
     #[schema(required = false)]
@@ -151,6 +154,7 @@ impl AttemptOut {
             reason: attempt.facts.reason,
             tls_failure: attempt.facts.tls_failure.map(FailureOut::of),
             ended: attempt.ended.map(|ended| ended.as_str()),
+            batch_id: attempt.facts.batch,
             connection: ConnectionOut::of(attempt.facts.connection),
         }
     }
@@ -233,6 +237,7 @@ mod tests {
                 response_body: Some(bytes::Bytes::from_static(b"no \xff")),
                 reason: Some("status 422".to_owned()),
                 tls_failure: Some(TlsFailure::HttpNoCertificate),
+                batch: Some("batch_1".to_owned()),
                 connection: ConnectionFacts {
                     remote_ip: Some([192, 0, 2, 1].into()),
                     refused: vec![([10, 0, 0, 1].into(), "private".to_owned())],
@@ -260,6 +265,7 @@ mod tests {
                 "advice": TlsFailure::HttpNoCertificate.advice(),
             },
             "ended": "parked",
+            "batchId": "batch_1",
             "connection": {
                 "remoteIp": "192.0.2.1",
                 "refused": [{"ip": "10.0.0.1", "reason": "private"}],

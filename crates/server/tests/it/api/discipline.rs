@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::shop::Shop;
 
-const NAMES: [&str; 4] = ["maxInFlight", "fifo", "onExhausted", "orderingKey"];
+const NAMES: [&str; 5] = ["maxInFlight", "fifo", "onExhausted", "orderingKey", "batch"];
 
 /// What an endpoint shows of it.
 fn shown(endpoint: &Value) -> Value {
@@ -46,6 +46,18 @@ async fn is_stored_shown_changed_and_cleared() {
         patch(json!({"fifo": false, "maxInFlight": 0})).await,
         json!({}),
         "what goes with an order goes with it"
+    );
+
+    let batch = json!({"batch": {"maxEvents": 100, "maxWaitMs": 250}});
+    assert_eq!(patch(batch.clone()).await, batch);
+    assert_eq!(patch(json!({"description": "more"})).await, batch);
+    assert_eq!(shown(&shop.get(&one).await), batch);
+    let both = json!({"batch": null, "fifo": true});
+    assert_eq!(patch(both).await["fifo"], true);
+    let back = json!({"fifo": false, "batch": {"maxEvents": 2, "maxWaitMs": 0}});
+    assert_eq!(
+        patch(back).await,
+        json!({"batch": {"maxEvents": 2, "maxWaitMs": 0}})
     );
 
     let put = json!({"url": "https://example.com"}).to_string();
@@ -121,4 +133,69 @@ async fn what_can_not_be_is_refused_by_name_and_changes_nothing() {
         assert_eq!(answer["detail"][0]["type"], rule, "{given}");
     }
     assert_eq!(shop.get(&one).await, before);
+}
+
+#[tokio::test]
+async fn a_batch_has_bounds_and_no_order() {
+    let shop = Shop::open().await;
+    let app = shop.app("a").await;
+    let path = format!("/app/{app}/endpoint");
+    let of = |events: Value, wait: Value| json!({"maxEvents": events, "maxWaitMs": wait});
+    for (given, loc, rule, says) in [
+        (
+            json!({"batch": of(json!(1), json!(0))}),
+            json!(["body", "batch", "maxEvents"]),
+            "value_error.number",
+            "from 2 to 1000",
+        ),
+        (
+            json!({"batch": of(json!(1001), json!(0))}),
+            json!(["body", "batch", "maxEvents"]),
+            "value_error.number",
+            "from 2 to 1000",
+        ),
+        (
+            json!({"batch": of(json!(2), json!(60_001))}),
+            json!(["body", "batch", "maxWaitMs"]),
+            "value_error.number",
+            "from 0 to 60000",
+        ),
+        (
+            json!({"batch": {"maxEvents": 2}}),
+            json!(["body", "batch", "maxWaitMs"]),
+            "value_error.missing",
+            "must be given",
+        ),
+        (
+            json!({"fifo": true, "batch": of(json!(2), json!(0))}),
+            json!(["body", "batch"]),
+            "value_error.batch.fifo",
+            "one event at a time",
+        ),
+        (
+            json!({"fifo": true, "orderingKey": {"pointer": "/a"}, "batch": of(json!(2), json!(0))}),
+            json!(["body", "batch"]),
+            "value_error.batch.fifo",
+            "one event at a time",
+        ),
+    ] {
+        let mut whole = given.clone();
+        whole["url"] = json!("https://example.com");
+        let answer = shop.ask("POST", &path, whole.to_string()).await.expect(422);
+        let detail = &answer["detail"][0];
+        assert_eq!(detail["loc"], loc, "{given}");
+        assert_eq!(detail["type"], rule, "{given}");
+        let message = detail["msg"].as_str().unwrap();
+        assert!(message.contains(says), "{given}: {message}");
+    }
+    // Nor does one that has a batch get an order.
+    let body = json!({"url": "https://example.com", "uid": "e",
+        "batch": {"maxEvents": 2, "maxWaitMs": 0}});
+    shop.make(&path, &body.to_string()).await;
+    let fifo = json!({"fifo": true}).to_string();
+    let answer = shop.ask("PATCH", &format!("{path}/e"), fifo).await;
+    assert_eq!(
+        answer.expect(422)["detail"][0]["type"],
+        "value_error.batch.fifo"
+    );
 }
