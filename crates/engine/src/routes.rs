@@ -197,11 +197,10 @@ impl Routes {
         now.is_some_and(|now| now.is_same(way))
     }
 
-    /// The endpoints of an application, as far as it is known, that get their events together.
+    /// The endpoints of an application that get their events together, as far as is known.
     pub(crate) fn batching(&self, app: AppId) -> Vec<EndpointId> {
-        let known = self.known.lock();
-        let routes = known.by_id.get(&app);
-        let all = routes.into_iter().flat_map(|of| &of.routing.destinations);
+        let routes = self.known.lock().by_id.get(&app).cloned();
+        let all = routes.iter().flat_map(|of| &of.routing.destinations);
         let batching = all.filter(|to| to.discipline.batch.is_some());
         batching.map(|to| to.id).collect()
     }

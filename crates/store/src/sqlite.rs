@@ -23,6 +23,7 @@ mod few_pins;
 mod flush;
 mod handshake_users;
 mod handshakes;
+mod health;
 mod idempotency;
 mod keyring;
 mod messages;

@@ -4,6 +4,7 @@
 
 mod batch;
 mod breaker;
+mod budget;
 mod clock;
 mod order;
 mod pace;

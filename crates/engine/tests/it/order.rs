@@ -10,6 +10,7 @@ use hookseal_domain::delivery::{DeliveryKey, Ended, Pending};
 use hookseal_domain::endpoint::EndpointSpec;
 use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
 use hookseal_domain::id::{EndpointId, MessageId};
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_engine::publish::PublishHeaders;
 use hookseal_store::inspect::DeliveryStatus;
 use hookseal_testkit::fake_endpoint::FakeEndpoint;
@@ -127,6 +128,40 @@ async fn an_exhausted_one_blocks_until_it_is_resent() {
     world.engine.resend(world.app, key, None).await.unwrap();
     delivered(&world, messages[2]).await;
     assert_eq!(bodies(&hook), numbers([0, 0, 0, 1, 2]));
+}
+
+#[tokio::test]
+async fn what_expires_behind_a_blocked_one_ends_and_the_others_wait_on() {
+    let world = world_of_two_attempts().await;
+    let hook = FakeEndpoint::plain([500]).await.unwrap();
+    let endpoint = world
+        .endpoint_with(&hook.url(), in_one_order(OnExhausted::Block))
+        .await;
+    let first = publish(&world, 0..1).await[0];
+    waits(&world, first).await;
+    world.clock.advance(Duration::from_secs(1));
+    world.status_becomes(first, BLOCKED).await;
+    let options = MessageOptions {
+        expires_at: Some(world.engine.now().plus(Duration::from_secs(60))),
+        ..MessageOptions::default()
+    };
+    let expires = world.publish_as(options, "1").await;
+    let last = publish(&world, 2..3).await[0];
+    world.clock.advance(Duration::from_secs(60));
+    world
+        .status_becomes(expires, ENDED(Ended::MessageExpired))
+        .await;
+    world.status_becomes(first, BLOCKED).await;
+    assert_eq!(bodies(&hook), numbers([0, 0]));
+    let heads = world.store.order_heads(world.app, endpoint, 10).await;
+    let heads = heads.unwrap();
+    assert_eq!((heads[0].message, heads[0].behind), (first, 1));
+
+    hook.reply_with([200]);
+    let key = delivery(first, endpoint);
+    world.engine.resend(world.app, key, None).await.unwrap();
+    delivered(&world, last).await;
+    assert_eq!(bodies(&hook), numbers([0, 0, 0, 2]));
 }
 
 #[tokio::test]

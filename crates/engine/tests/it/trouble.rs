@@ -10,6 +10,7 @@ use hookseal_domain::delivery::{Ended, Pending};
 use hookseal_domain::endpoint::EndpointSpec;
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::policy::{EndpointTransport, Pinning, TransportPolicy};
 use hookseal_store::inspect::DeliveryStatus;
@@ -389,6 +390,34 @@ async fn a_pause_without_anything_waiting_is_forgotten() {
     trouble.mend();
     let message = trouble.world.publish("{}").await;
     trouble.world.status_becomes(message, DELIVERED).await;
+}
+
+#[tokio::test]
+async fn what_expires_behind_a_pause_ends_without_an_attempt() {
+    let trouble = Trouble::new().await;
+    let messages = trouble.publish(5).await;
+    trouble.paused_until(60).await;
+    let handshakes = trouble.handshakes();
+    let world = &trouble.world;
+    let options = MessageOptions {
+        expires_at: Some(world.engine.now().plus(Duration::from_secs(10))),
+        ..MessageOptions::default()
+    };
+    let message = world.publish_as(options, "{}").await;
+    world.status_becomes(message, BACKLOG).await;
+    // Long enough for the sweeper, and still within the pause.
+    world.clock.advance(Duration::from_secs(30));
+    let expired = DeliveryStatus::Ended(Ended::MessageExpired);
+    world.status_becomes(message, expired).await;
+    let attempts = world.attempts(message, 1).await;
+    assert_eq!(attempts[0].outcome, Outcome::Unsendable);
+    assert_eq!((attempts.len(), trouble.handshakes()), (1, handshakes));
+    let paused = world.engine.breaker(trouble.endpoint).unwrap().pause();
+    assert!(
+        paused.is_some(),
+        "what expires says nothing of the endpoint"
+    );
+    world.status_becomes(messages[4], BACKLOG).await;
 }
 
 #[tokio::test]

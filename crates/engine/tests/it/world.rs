@@ -236,6 +236,18 @@ impl World {
         published.unwrap().id
     }
 
+    /// The same, to the endpoints that want this channel.
+    pub(crate) async fn publish_on(
+        &self,
+        options: MessageOptions,
+        body: &str,
+        channel: Option<Channel>,
+    ) -> MessageId {
+        let headers = PublishHeaders::default();
+        let published = self.try_publish_as(options, body, channel, headers).await;
+        published.unwrap().id
+    }
+
     async fn try_publish_as(
         &self,
         options: MessageOptions,

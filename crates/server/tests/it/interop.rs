@@ -186,6 +186,16 @@ async fn deliveries() -> anyhow::Result<Vec<Judged>> {
     all.push(Judged::genuine("old key of two", VECTOR_PUBLIC, received));
     all.push(Judged::genuine("new key of two", OTHER_SECRET, received));
 
+    let batch = json!({"batch": {"maxEvents": PAYLOADS.len(), "maxWaitMs": 60_000}});
+    let hook = world.endpoint().with(batch).replying([200]).await?;
+    for payload in PAYLOADS {
+        world.publish_bytes("invoice.paid", payload).await?;
+    }
+    let key = receiver_key(&world, &hook).await?;
+    let judged = Judged::genuine("a batch", &key, &hook.receives_one().await?);
+    all.extend(judged.forgeries(OTHER_SECRET));
+    all.push(judged);
+
     all.extend(stale(&secret)?);
     Ok(all)
 }

@@ -1,5 +1,6 @@
 //! Stories of whole deliveries, from the API to the receivers and back.
 
+mod batch;
 mod delivery;
 mod endpoint_states;
 mod operation;

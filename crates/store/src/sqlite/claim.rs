@@ -65,7 +65,6 @@ const HIGHEST_ID: &str = "SELECT max(id) FROM ( \
         FROM application a \
     UNION ALL SELECT (SELECT max(id) FROM attempt t WHERE t.slice = e.slice AND t.ep = e.id) \
         FROM endpoint e)";
-const HEALTH: &str = "UPDATE node SET heartbeat = heartbeat WHERE id = ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 7] = [DUE, BACKLOG, NEXT_DUE, OWN, HOLD, TAKE_BACK, EXPIRED];
@@ -118,16 +117,6 @@ pub(super) async fn begin_epoch(
         }))
     };
     store.writer.change::<_, _, StoreError>(begin).await
-}
-
-/// Writes a row, so that a full or broken disk is noticed.
-pub(super) async fn health(store: &SqliteStore) -> Result<(), StoreError> {
-    store.readers.ask(|_| Ok(())).await?;
-    let write = |batch: &mut Batch<'_>| {
-        batch.execute(HEALTH, [batch.node])?;
-        Ok(Ok(()))
-    };
-    store.writer.change::<_, _, StoreError>(write).await
 }
 
 /// Takes what is due.

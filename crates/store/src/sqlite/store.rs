@@ -30,7 +30,8 @@ use crate::retention::{Retained, RetentionPolicy};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::{
     accept, applications, attempts, backlog, claim, deliveries, endpoint_headers, endpoints,
-    event_types, idempotency, messages, order_heads, record, retention, routing, signing_keys,
+    event_types, health, idempotency, messages, order_heads, record, retention, routing,
+    signing_keys,
 };
 use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Recorded};
 
@@ -43,7 +44,7 @@ impl Store for SqliteStore {
     }
 
     async fn health(&self) -> Result<(), StoreError> {
-        claim::health(self).await
+        health::health(self).await
     }
 
     async fn flush(&self) -> Result<(), StoreError> {

@@ -204,7 +204,11 @@ async fn two_keys_sign_while_one_replaces_the_other() -> anyhow::Result<()> {
 }
 
 /// What the signature of a request must be, by the key that the API gives to receivers.
-async fn signed(world: &World, hook: &Hook, received: &Received) -> anyhow::Result<String> {
+pub(super) async fn signed(
+    world: &World,
+    hook: &Hook,
+    received: &Received,
+) -> anyhow::Result<String> {
     signed_with(&[&receiver_key(world, hook).await?], received)
 }
 
