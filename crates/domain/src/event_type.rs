@@ -1,8 +1,12 @@
 //! The name of a kind of thing that happens, with its versioned schemas.
 
+pub mod validation;
+
 use std::fmt;
 use std::sync::Arc;
 
+use crate::delivery::retry::RetrySchedule;
+use crate::event_type::validation::ValidationMode;
 use crate::id::OrgId;
 use crate::limits::EVENT_TYPE_BYTES_MAX;
 use crate::time::Timestamp;
@@ -28,6 +32,8 @@ pub struct EventTypeSpec {
     pub group_name: Option<String>,
     /// JSON schemas by version, as the JSON text that was given.
     pub schemas: Option<String>,
+    /// What becomes of payloads that do not match the newest of them.
+    pub validation: ValidationMode,
 }
 
 /// A stored event type.
@@ -39,6 +45,9 @@ pub struct EventType {
     pub name: EventTypeName,
     /// What the client says of it.
     pub spec: EventTypeSpec,
+    /// When its deliveries are tried again; `None` for the server's schedule. Has an operation of its
+    /// own.
+    pub retry_schedule: Option<RetrySchedule>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.

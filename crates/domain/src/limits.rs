@@ -29,6 +29,9 @@ pub const DESCRIPTION_BYTES_MAX: usize = 4096;
 pub const EVENT_TYPES_PER_ENDPOINT_MAX: usize = 1000;
 /// Most schema bytes of one event type: it is stored with every version.
 pub const SCHEMAS_BYTES_MAX: usize = 1 << 20;
+/// Most event types of one organisation that say something of validation or retries: they are kept in
+/// memory while it publishes.
+pub const EVENT_TYPES_WITH_RULES_MAX: usize = 5000;
 /// Most endpoints of one application: one message makes one row for each.
 pub const ENDPOINTS_PER_APPLICATION_MAX: usize = 10_000;
 /// Most signing keys of one endpoint that are valid at once: each adds a signature to each request.

@@ -28,10 +28,7 @@ pub(crate) fn fan_out(shared: &Arc<Shared>, routes: &AppRoutes, publish: &Publis
     let mut out = FanOut::default();
     let app = routes.routing.application.id;
     for destination in &routes.routing.destinations {
-        if !destination
-            .subscription
-            .wants(&publish.event_type, &publish.channels)
-        {
+        if !publish.is_for(destination) {
             continue;
         }
         // What was put off comes at its time, and holds up nobody until then.

@@ -8,9 +8,11 @@ mod admission;
 mod backlog;
 mod breakers;
 mod budget;
+mod catalogue;
 mod class_queue;
 pub mod clock;
 pub mod config;
+mod conformity;
 mod deliver;
 mod expiry;
 mod fanout;
@@ -42,12 +44,14 @@ mod underway;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use tracing::info;
 
 use hookseal_domain::admission::Shed;
 use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::delivery::{DeliveryKey, Ended};
+use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
@@ -164,6 +168,24 @@ impl Engine {
         self.shared.breakers.organisation_changed(org);
     }
 
+    /// Holds a payload that is to be broadcast against the schema of its event type.
+    pub async fn check_payload(
+        &self,
+        org: OrgId,
+        event_type: &EventTypeName,
+        payload: &Bytes,
+    ) -> Result<(), PublishError> {
+        let catalogue = self.shared.catalogues.of(org);
+        let checked = conformity::check_payload(&self.shared, &catalogue, event_type, payload);
+        checked.await.map_err(PublishError::from)
+    }
+
+    /// Forgets what was known of an organisation's event types: to be called after each change of
+    /// one. What is published from then on is held against them as they are now.
+    pub fn catalogue_changed(&self, org: OrgId) {
+        self.shared.catalogues.forget(org);
+    }
+
     /// Whether attempts are made to an endpoint; `None` if nothing is known of it in memory, which
     /// means that they would be.
     pub fn breaker(&self, endpoint: EndpointId) -> Option<BreakerState> {
@@ -259,6 +281,11 @@ impl Engine {
             Ok(expunged) => expunged,
             Err(_) => Err(StoreError::Overloaded.into()),
         }
+    }
+
+    /// How long what became of messages is kept: no schedule may take longer.
+    pub fn history(&self) -> Duration {
+        self.shared.config.retention.history
     }
 
     /// A new id, above all that this node made before.

@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use hookseal_domain::delivery::Ended;
 use hookseal_domain::delivery::breaker::PauseReason;
 use hookseal_domain::delivery::outcome::{Fault, Outcome};
+use hookseal_domain::event_type::validation::ValidationMode;
 use hookseal_domain::transport::failure::TlsFailure;
 use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_domain::transport::policy::KeyExchangeGroup;
@@ -29,6 +30,7 @@ use crate::metrics::tasks::TaskMetrics;
 pub struct EngineMetrics {
     pub(crate) messages_published: Counter,
     pub(crate) batches: Counter,
+    mismatches: Family<ModeLabel, Counter>,
     pub(crate) lanes: Gauge,
     pub(crate) window_bytes: Gauge,
     pub(crate) tasks: TaskMetrics,
@@ -46,6 +48,11 @@ pub struct EngineMetrics {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OutcomeLabel {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ModeLabel {
+    mode: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -86,6 +93,7 @@ impl EngineMetrics {
         let metrics = Self {
             messages_published: Counter::default(),
             batches: Counter::default(),
+            mismatches: Family::default(),
             lanes: Gauge::default(),
             window_bytes: Gauge::default(),
             tasks: TaskMetrics::register(registry),
@@ -112,6 +120,11 @@ impl EngineMetrics {
             "hookseal_batches",
             "Requests that carried a batch of events",
             metrics.batches.clone(),
+        );
+        registry.register(
+            "hookseal_payload_mismatches",
+            "Payloads that did not match the schema of their event type, by its validation mode",
+            metrics.mismatches.clone(),
         );
         registry.register(
             "hookseal_attempts",
@@ -144,6 +157,12 @@ impl EngineMetrics {
             metrics.lanes_paused.clone(),
         );
         metrics
+    }
+
+    /// A payload did not match the schema of its event type.
+    pub(crate) fn did_not_match(&self, validation: ValidationMode) {
+        let mode = validation.as_str();
+        self.mismatches.get_or_create(&ModeLabel { mode }).inc();
     }
 
     fn register_held_back(&self, registry: &mut Registry) {

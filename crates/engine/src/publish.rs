@@ -5,24 +5,38 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use hookseal_catalogue::schema::Mismatch;
 use hookseal_domain::admission::Shed;
 use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::DeliveryKey;
+use hookseal_domain::endpoint::Destination;
 use hookseal_domain::event_type::EventTypeName;
-use hookseal_domain::id::{AppId, MessageId, OrgId};
+use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
 use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::uid::Uid;
-use hookseal_store::error::{AcceptError, StoreError};
+use hookseal_store::error::{AcceptError, ChangeError, StoreError};
 use hookseal_store::publish::{Accepted, Idempotency, NewMessage};
 use hookseal_store::reference::AppRef;
 use hookseal_store::tasks::TaskClaim;
 
+use crate::conformity::{self, Unfit};
 use crate::fanout::fan_out;
 use crate::job::Job;
 pub use crate::ordering::PublishHeaders;
 use crate::routes::AppRoutes;
 use crate::shared::Shared;
 use crate::to_its_end::ToItsEnd;
+
+/// Whom a message goes to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Audience {
+    /// The endpoints that want it.
+    #[default]
+    Subscribers,
+    /// As an example to this endpoint, whatever it wants. It is not held against the schema that it was
+    /// made from: not every schema can be fulfilled by one that nobody thought of.
+    Example(EndpointId),
+}
 
 /// A message to publish, every part of it checked.
 #[derive(Clone, Debug)]
@@ -47,6 +61,8 @@ pub struct Publish {
     pub headers: PublishHeaders,
     /// What it says of its deliveries.
     pub options: MessageOptions,
+    /// Whom it goes to.
+    pub audience: Audience,
     /// How a repetition is recognised.
     pub idempotency: Option<Idempotency>,
     /// The broadcast of which it is a step; `None` if somebody publishes it.
@@ -79,6 +95,9 @@ pub enum PublishError {
     /// The broadcast of which it is a step went on or ended meanwhile.
     #[error("the broadcast went on or ended meanwhile")]
     StepVoid,
+    /// The payload does not match the schema of its event type, which enforces it.
+    #[error("the payload does not match the schema of its event type")]
+    Mismatch(Box<Mismatch>),
     /// The node is stopping, or too much is waiting: try again in a moment.
     #[error("too much is waiting")]
     Overloaded,
@@ -118,6 +137,9 @@ async fn publish_to_its_end(
             .await
             .map_err(store_error)?
             .ok_or(PublishError::UnknownApplication)?;
+        if let Err(unfit) = conformity::check(&shared, &routes, &publish).await {
+            return refuse(&shared, &routes, &publish, unfit).await;
+        }
         let published = publish_once(&shared, &routes, &publish).await;
         match &published {
             Ok(_) => permit.stored(shared.store.flush_time()),
@@ -139,6 +161,32 @@ async fn publish_to_its_end(
         }
     }
     Err(PublishError::Overloaded)
+}
+
+/// What is unfit is refused, but for the repetition of what was accepted before the schema said so.
+async fn refuse(
+    shared: &Shared,
+    routes: &AppRoutes,
+    publish: &Publish,
+    unfit: Unfit,
+) -> Result<Published, PublishError> {
+    let is_mismatch = matches!(unfit, Unfit::Mismatch(_));
+    let mismatch = PublishError::from(unfit);
+    let Some(request) = publish.idempotency.filter(|_| is_mismatch) else {
+        return Err(mismatch);
+    };
+    let (app, now) = (routes.routing.application.id, shared.clock.now());
+    match shared.store.earlier_message(app, request, now).await {
+        Ok(Some(id)) => Ok(Published {
+            id,
+            app,
+            repeated: true,
+        }),
+        Ok(None) => Err(mismatch),
+        Err(ChangeError::IdempotencyKeyReused) => Err(PublishError::IdempotencyKeyReused),
+        Err(ChangeError::Store(error)) => Err(store_error(error)),
+        Err(_) => Err(mismatch),
+    }
 }
 
 /// Choose, store, hand over.
@@ -197,6 +245,30 @@ async fn publish_once(
                 app,
                 repeated: false,
             })
+        }
+    }
+}
+
+// === impl Publish ===
+
+impl Publish {
+    /// Whether it goes to an endpoint.
+    pub(crate) fn is_for(&self, destination: &Destination) -> bool {
+        match self.audience {
+            Audience::Subscribers => {
+                let subscription = &destination.subscription;
+                subscription.wants(&self.event_type, &self.channels)
+            }
+            Audience::Example(endpoint) => destination.id == endpoint,
+        }
+    }
+}
+
+impl From<Unfit> for PublishError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Store(error) => store_error(error),
+            Unfit::Mismatch(mismatch) => Self::Mismatch(Box::new(mismatch)),
         }
     }
 }

@@ -22,6 +22,7 @@ use hookseal_store::config::Routing;
 use hookseal_store::error::StoreError;
 use hookseal_store::reference::AppRef;
 
+use crate::catalogue::{Catalogue, Catalogues};
 use crate::config::EngineConfig;
 use crate::handshakes::Handshakes;
 use crate::prepared::{Prepared, Unusable, Way};
@@ -41,6 +42,8 @@ const UNREADABLE_FOR: Duration = Duration::from_secs(5);
 pub(crate) struct AppRoutes {
     /// What the store knows of it.
     pub(crate) routing: Arc<Routing>,
+    /// What its organisation says of its event types.
+    pub(crate) catalogue: Arc<Catalogue>,
     /// In the order of `routing.destinations`.
     prepared: Vec<Arc<Prepared>>,
     /// How long it is so; for ever unless something could not be read.
@@ -53,6 +56,7 @@ pub(crate) struct Routes {
     egress: Egress,
     transports: Transports,
     handshakes: Arc<Handshakes>,
+    catalogues: Arc<Catalogues>,
     known: Mutex<Known>,
     /// Something was forgotten while it was being sent to.
     forgot_in_use: Notify,
@@ -99,12 +103,18 @@ impl AppRoutes {
 // === impl Routes ===
 
 impl Routes {
-    pub(crate) fn new(config: &EngineConfig, egress: &Egress, handshakes: Arc<Handshakes>) -> Self {
+    pub(crate) fn new(
+        config: &EngineConfig,
+        egress: &Egress,
+        handshakes: Arc<Handshakes>,
+        catalogues: Arc<Catalogues>,
+    ) -> Self {
         Self {
             config: config.clone(),
             egress: egress.clone(),
             transports: Transports::default(),
             handshakes,
+            catalogues,
             known: Mutex::default(),
             forgot_in_use: Notify::new(),
         }
@@ -296,6 +306,7 @@ impl Routes {
             Arc::new(Prepared::new(org, Arc::clone(to), transport, &self.config))
         };
         let routes = Arc::new(AppRoutes {
+            catalogue: self.catalogues.of(routing.application.org),
             prepared: routing.destinations.iter().map(prepare).collect(),
             routing: Arc::new(routing),
             until: (!lasting).then(|| Instant::now() + UNREADABLE_FOR),
@@ -421,6 +432,7 @@ mod tests {
             updated_at: Timestamp::from_millis(0),
         };
         Arc::new(AppRoutes {
+            catalogue: Catalogues::default().of(application.org),
             routing: Arc::new(Routing {
                 application,
                 version: 1,

@@ -19,6 +19,7 @@ use crate::EngineParts;
 use crate::admission::Door;
 use crate::breakers::Breakers;
 use crate::budget::Budget;
+use crate::catalogue::Catalogues;
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
 use crate::handshakes::Handshakes;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) door: Door,
     /// What is known of applications.
     pub(crate) routes: Routes,
+    /// What organisations say of their event types.
+    pub(crate) catalogues: Arc<Catalogues>,
     /// What is in memory, by endpoint.
     pub(crate) lanes: Lanes,
     /// Which of those have trouble.
@@ -89,12 +92,19 @@ impl Shared {
             config,
         } = parts;
         let handshakes = Arc::<Handshakes>::default();
+        let catalogues = Arc::<Catalogues>::default();
         let metrics = EngineMetrics::register(registry);
         registry.register_collector(Box::new(ExpiryCollector::new(&handshakes, &clock)));
         registry.register_collector(Box::new(PinWarningCollector::new(&handshakes)));
         Self {
             door: Door::new(registry),
-            routes: Routes::new(&config, &egress, Arc::clone(&handshakes)),
+            routes: Routes::new(
+                &config,
+                &egress,
+                Arc::clone(&handshakes),
+                Arc::clone(&catalogues),
+            ),
+            catalogues,
             store,
             egress,
             clock,

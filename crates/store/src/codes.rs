@@ -3,6 +3,7 @@
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{Ended, Trigger};
+use hookseal_domain::event_type::validation::ValidationMode;
 use hookseal_domain::signature::key::KeyKind;
 use hookseal_domain::task::replay::Wanted;
 use hookseal_domain::task::{TaskFailure, TaskKind};
@@ -81,6 +82,7 @@ codes! {
         Internal = 9,
         Unsendable = 10,
     }
+    ValidationMode { Off = 0, Warn = 1, Enforce = 2, }
     Priority { High = 0, Normal = 1, Bulk = 2, }
     KeyKind { HmacSha256 = 1, Ed25519 = 2, }
     ItemKind { Policy = 1, AnchorSet = 2, ClientIdentity = 3, }

@@ -3,6 +3,7 @@
 //! [`Store`] is a trait by intent, not by table: each method is one step of the product, and each
 //! back end writes it in its own best way. One conformance suite runs against all of them.
 
+pub mod catalogue;
 mod codes;
 pub mod config;
 pub mod error;
@@ -34,6 +35,7 @@ use hookseal_domain::message::Message;
 use hookseal_domain::signature::key::SigningKey;
 use hookseal_domain::time::Timestamp;
 
+use crate::catalogue::CatalogueStore;
 use crate::config::{Created, EventTypeListing, NewEndpoint, NewSigningKey, Routing};
 use crate::error::{AcceptError, ChangeError, ResendError, SkipError, StoreError};
 use crate::inspect::{
@@ -54,9 +56,10 @@ use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Re
 /// Every method that changes something returns after the change is durable, but for
 /// [`Store::record`]. A change and whatever follows from it is one transaction. References are
 /// looked up within the organisation or application given, never beyond. What concerns transport
-/// security is in [`TransportStore`], what concerns tasks in [`TaskStore`], tokens in [`TokenStore`].
+/// security is in [`TransportStore`], what concerns tasks in [`TaskStore`], tokens in [`TokenStore`], the
+/// rules of event types in [`CatalogueStore`].
 #[async_trait]
-pub trait Store: TransportStore + TaskStore + TokenStore + Send + Sync {
+pub trait Store: CatalogueStore + TransportStore + TaskStore + TokenStore + Send + Sync {
     // --- the node ---
 
     /// Begins a new epoch of this node: what an earlier process of it still owned comes back as
@@ -230,7 +233,8 @@ pub trait Store: TransportStore + TaskStore + TokenStore + Send + Sync {
         page: PageRequest<EventTypeName>,
     ) -> Result<Page<EventType>, StoreError>;
 
-    /// Replaces what the client says of an event type, or makes it; says which.
+    /// Replaces what the client says of an event type, or makes it; says which. Its retry schedule
+    /// stays.
     async fn put_event_type(
         &self,
         org: OrgId,

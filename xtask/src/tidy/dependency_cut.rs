@@ -1,4 +1,5 @@
-//! Which crate may know of which: `pki ← domain ← egress ← engine ← server` and `domain ← store ← engine`.
+//! Which crate may know of which: `pki ← domain ← egress ← engine ← server`,
+//! `domain ← store ← engine` and `domain ← catalogue ← engine`.
 
 use toml::{Table, Value};
 
@@ -20,7 +21,7 @@ struct Place {
 /// Only for tests, so that nothing that ships can come to need it.
 const TESTKIT: &str = "hookseal-testkit";
 
-const PLACES: [Place; 9] = [
+const PLACES: [Place; 10] = [
     Place {
         path: "crates/pki/Cargo.toml",
         ours: &[],
@@ -29,6 +30,11 @@ const PLACES: [Place; 9] = [
     Place {
         path: "crates/domain/Cargo.toml",
         ours: &["hookseal-pki"],
+        never: &["axum", "http", "hyper", "rusqlite", "rustls", "tokio"],
+    },
+    Place {
+        path: "crates/catalogue/Cargo.toml",
+        ours: &["hookseal-domain"],
         never: &["axum", "http", "hyper", "rusqlite", "rustls", "tokio"],
     },
     Place {
@@ -44,6 +50,7 @@ const PLACES: [Place; 9] = [
     Place {
         path: "crates/engine/Cargo.toml",
         ours: &[
+            "hookseal-catalogue",
             "hookseal-domain",
             "hookseal-egress",
             "hookseal-pki",
@@ -54,6 +61,7 @@ const PLACES: [Place; 9] = [
     Place {
         path: "crates/server/Cargo.toml",
         ours: &[
+            "hookseal-catalogue",
             "hookseal-domain",
             "hookseal-egress",
             "hookseal-engine",

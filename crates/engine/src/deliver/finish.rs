@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
-use hookseal_domain::delivery::retry::Jitter;
+use hookseal_domain::delivery::retry::{Jitter, RetrySchedule};
 use hookseal_domain::delivery::{Ended, Next};
 use hookseal_domain::endpoint::ParkOn;
 use hookseal_domain::time::Timestamp;
@@ -63,7 +63,13 @@ pub(crate) async fn finish_one(
     let park_on = to.map_or(&nowhere, |to| &to.destination.park_on);
     let meant = || Outcome::classify(&tried.reply, tried.facts.tls_failure, park_on);
     let outcome = tried.meant.unwrap_or_else(meant);
-    let mut next = decide(shared, job, &tried.reply, outcome, together);
+    let schedule = match outcome {
+        Outcome::Accepted => None,
+        _ => own_schedule(shared, lane, job).await,
+    };
+    let schedule = schedule.as_ref().unwrap_or(&shared.config.retry_schedule);
+    let jitter = jitter(shared, outcome, together);
+    let mut next = decide(schedule, job, &tried.reply, outcome, (together.at, jitter));
     if next == Next::End(Ended::Exhausted) && ordering::blocks(job, to) {
         next = Next::Block;
     }
@@ -107,13 +113,47 @@ pub(crate) async fn panicked(shared: &Arc<Shared>, lane: &Lane, job: &Job) -> Af
     finish(shared, lane, job, tried, None).await.1
 }
 
+/// The schedule that the delivery's event type has for itself.
+async fn own_schedule(shared: &Shared, lane: &Lane, job: &Job) -> Option<RetrySchedule> {
+    let name = job.event_type.as_ref()?;
+    let store = &*shared.store;
+    let rules = async {
+        let routes = shared.routes.get(store, lane.app).await?;
+        match routes {
+            Some(routes) => routes.catalogue.rules(store).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    match rules.await {
+        Ok(rules) => rules?.of_type(name)?.retry_schedule.clone(),
+        Err(error) => {
+            error!(
+                event_type = %name,
+                error = %error,
+                "Could not read the retry schedule of event type {name}: the server's is used"
+            );
+            None
+        }
+    }
+}
+
+/// Random bits cost more than the decision, and what ends well has no use for them.
+fn jitter(shared: &Shared, outcome: Outcome, together: &Together) -> Jitter {
+    match outcome {
+        Outcome::Accepted => Jitter::ZERO,
+        _ => *together
+            .jitter
+            .get_or_init(|| Jitter::from_bits(shared.random.bits())),
+    }
+}
+
 /// What happens to the delivery after this reply.
 fn decide(
-    shared: &Shared,
+    schedule: &RetrySchedule,
     job: &Job,
     reply: &Reply,
     outcome: Outcome,
-    together: &Together,
+    (now, jitter): (Timestamp, Jitter),
 ) -> Next {
     let retry_after = match reply {
         Reply::Failure(FailureKind::PayloadExpired) => return Next::End(Ended::PayloadExpired),
@@ -121,17 +161,8 @@ fn decide(
         Reply::Failure(_) => None,
         Reply::Response { retry_after, .. } => *retry_after,
     };
-    // Random bits cost more than the decision, and what ends well has no use for them.
-    let jitter = match outcome {
-        Outcome::Accepted => Jitter::ZERO,
-        _ => *together
-            .jitter
-            .get_or_init(|| Jitter::from_bits(shared.random.bits())),
-    };
-    shared
-        .config
-        .retry_schedule
-        .decide(job.step, outcome, retry_after, together.at, jitter)
+    schedule
+        .decide(job.step, outcome, retry_after, now, jitter)
         .no_later_than(job.expires_at)
 }
 

@@ -15,7 +15,7 @@ use hookseal_store::reference::AppRef;
 use hookseal_store::tasks::{RunningTask, StepReport, Stepped, TaskClaim};
 
 use super::{Went, note};
-use crate::publish::{Publish, PublishError, PublishHeaders, publish};
+use crate::publish::{Audience, Publish, PublishError, PublishHeaders, publish};
 use crate::shared::Shared;
 
 /// Applications of one step: each is a transaction of its own.
@@ -94,6 +94,7 @@ async fn to_one(
         payload_retention: Duration::from_secs(u64::from(message.retention_hours) * 3600),
         headers: PublishHeaders::default(),
         options: MessageOptions::default(),
+        audience: Audience::Subscribers,
         idempotency: None,
         step_of: Some(claim),
     };
@@ -102,7 +103,9 @@ async fn to_one(
         Err(
             PublishError::UnknownApplication
             | PublishError::EventIdTaken
-            | PublishError::IdempotencyKeyReused,
+            | PublishError::IdempotencyKeyReused
+            // It was held against the schema before the broadcast was accepted.
+            | PublishError::Mismatch(_),
         ) => {
             debug!(app.id = %app, "A broadcast leaves application {app} out");
             let now = shared.clock.now();

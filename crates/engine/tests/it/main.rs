@@ -5,6 +5,7 @@
 mod batch;
 mod breaker;
 mod budget;
+mod catalogue;
 mod clock;
 mod order;
 mod pace;

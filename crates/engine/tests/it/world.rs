@@ -29,7 +29,7 @@ use hookseal_domain::transport::policy::{EndpointTransport, TlsVersion, Transpor
 use hookseal_egress::{Egress, EgressConfig, PublicRoots, Resolver};
 use hookseal_engine::clock::Clock;
 use hookseal_engine::config::{EngineConfig, SvixHeaders};
-use hookseal_engine::publish::{Publish, PublishError, PublishHeaders, Published};
+use hookseal_engine::publish::{Audience, Publish, PublishError, PublishHeaders, Published};
 use hookseal_engine::{Engine, EngineParts};
 use hookseal_store::Store;
 use hookseal_store::config::NewEndpoint;
@@ -266,6 +266,7 @@ impl World {
             payload_retention: Duration::from_secs(90 * 86_400),
             headers,
             options,
+            audience: Audience::Subscribers,
             idempotency: None,
             step_of: None,
         };

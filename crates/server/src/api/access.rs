@@ -254,6 +254,17 @@ impl Scope for OwnApplication {
     }
 }
 
+impl Scope for (OwnApplication, Catalogue) {
+    async fn authorize(
+        api: &ApiContext,
+        principal: Principal,
+        parts: &mut Parts,
+    ) -> Result<Self, ApiError> {
+        let own = OwnApplication::authorize(api, principal, parts).await?;
+        Ok((own, Catalogue::authorize(api, principal, parts).await?))
+    }
+}
+
 impl Scope for ManagedApplication {
     async fn authorize(
         api: &ApiContext,

@@ -3,6 +3,7 @@
 mod body;
 pub(crate) mod breaker;
 mod discipline;
+mod example;
 mod headers;
 mod mtls;
 mod order;
@@ -61,6 +62,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(pins::routes())
         .merge(order::routes())
         .merge(recovery::routes())
+        .merge(example::routes())
 }
 
 impl FromQuery for PageRequest<EndpointId> {

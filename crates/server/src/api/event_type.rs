@@ -1,6 +1,10 @@
 //! `/api/v1/event-type`: the catalogue of what happens.
 
 mod body;
+mod retry_schedule;
+mod schemas;
+
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +16,9 @@ use utoipa_axum::routes;
 use hookseal_domain::access::Principal;
 use hookseal_domain::event_type::{EventType, EventTypeName, EventTypeSpec};
 use hookseal_domain::id::OrgId;
-use hookseal_store::config::EventTypeListing;
+use hookseal_store::Store;
+use hookseal_store::config::{Created, EventTypeListing};
+use hookseal_store::error::ChangeError;
 use hookseal_store::inspect::Content;
 use hookseal_store::page::PageRequest;
 
@@ -34,6 +40,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, put, patch, delete))
+        .merge(retry_schedule::routes())
 }
 
 /// Which event types.
@@ -119,11 +126,13 @@ async fn create(
     input: Input,
 ) -> Result<Response, ApiError> {
     let (name, spec) = input.read::<EventTypeIn<'_>>()?.check()?;
+    schemas::check(&spec).await?;
     let now = api.engine.now();
     let new = EventType {
         org,
         name,
         spec,
+        retry_schedule: None,
         created_at: now,
         updated_at: now,
     };
@@ -132,10 +141,8 @@ async fn create(
         now,
         format_args!("event-type"),
     );
-    let made = api.engine.store().create_event_type(new, idempotency).await;
-    let made = made
-        .map_err(|error| ApiError::change(WHAT, error))?
-        .into_inner();
+    let create = async move |store: Arc<dyn Store>| store.create_event_type(new, idempotency).await;
+    let made = api.change_catalogue(org, create).await?.into_inner();
     Ok(json(
         StatusCode::CREATED,
         &EventTypeOut::of(made, Content::With),
@@ -169,14 +176,13 @@ async fn put(
     State(api): State<Api>,
     input: Input,
 ) -> Result<Response, ApiError> {
-    let spec = input.read::<EventTypeUpdate<'_>>()?.check()?;
-    let now = api.engine.now();
-    let put = api
-        .engine
-        .store()
-        .put_event_type(org, name, spec, now)
-        .await;
-    let put = put.map_err(|error| ApiError::change(WHAT, error))?;
+    let update: EventTypeUpdate<'_> = input.read()?;
+    let _turn = api.turns.of(org).await;
+    let before = api.engine.store().event_type(org, &name).await?;
+    let validation = before.map(|before| before.spec.validation);
+    let spec = update.check(validation.unwrap_or_default())?;
+    schemas::check(&spec).await?;
+    let put = api.put_event_type(org, name, spec).await?;
     Ok(upserted(put, |row| EventTypeOut::of(row, Content::With)))
 }
 
@@ -193,10 +199,10 @@ async fn patch(
     let patch: EventTypePatch<'_> = input.read()?;
     let _turn = api.turns.of(org).await;
     let before = api.event_type(org, &name).await?;
-    let after = api
-        .put_event_type(org, name, patch.apply(before.spec)?)
-        .await?;
-    Ok(ok(&EventTypeOut::of(after, Content::With)))
+    let spec = patch.apply(before.spec)?;
+    schemas::check(&spec).await?;
+    let after = api.put_event_type(org, name, spec).await?;
+    Ok(ok(&EventTypeOut::of(after.into_inner(), Content::With)))
 }
 
 /// Archives an event type, or removes it altogether.
@@ -210,8 +216,8 @@ async fn delete(
     Query(params): Query<DeleteParams>,
 ) -> Result<Response, ApiError> {
     if params.expunge {
-        let deleted = api.engine.store().delete_event_type(org, &name).await;
-        deleted.map_err(|error| ApiError::change(WHAT, error))?;
+        let delete = async move |store: Arc<dyn Store>| store.delete_event_type(org, &name).await;
+        api.change_catalogue(org, delete).await?;
     } else {
         let _turn = api.turns.of(org).await;
         let before = api.event_type(org, &name).await?;
@@ -225,7 +231,12 @@ async fn delete(
 }
 
 impl ApiContext {
-    async fn event_type(&self, org: OrgId, name: &EventTypeName) -> Result<EventType, ApiError> {
+    /// One of an organisation's event types.
+    pub(crate) async fn event_type(
+        &self,
+        org: OrgId,
+        name: &EventTypeName,
+    ) -> Result<EventType, ApiError> {
         let found = self.engine.store().event_type(org, name).await?;
         found.ok_or_else(|| ApiError::not_found(WHAT))
     }
@@ -235,14 +246,28 @@ impl ApiContext {
         org: OrgId,
         name: EventTypeName,
         spec: EventTypeSpec,
-    ) -> Result<EventType, ApiError> {
+    ) -> Result<Created<EventType>, ApiError> {
         let now = self.engine.now();
-        let put = self
-            .engine
-            .store()
-            .put_event_type(org, name, spec, now)
-            .await;
-        let put = put.map_err(|error| ApiError::change(WHAT, error))?;
-        Ok(put.into_inner())
+        let put =
+            async move |store: Arc<dyn Store>| store.put_event_type(org, name, spec, now).await;
+        self.change_catalogue(org, put).await
+    }
+
+    /// Changes event types and makes it known. Goes on to its end even when the client stops
+    /// waiting, so that nothing changes unknown.
+    async fn change_catalogue<T, F, Change>(&self, org: OrgId, change: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<dyn Store>) -> Change + Send + 'static,
+        Change: Future<Output = Result<T, ChangeError>> + Send,
+    {
+        let engine = self.engine.clone();
+        let changing = tokio::spawn(async move {
+            let changed = change(Arc::clone(engine.store())).await;
+            engine.catalogue_changed(org);
+            changed
+        });
+        let changed = changing.await.map_err(|error| ApiError::internal(&error))?;
+        changed.map_err(|error| ApiError::change(WHAT, error))
     }
 }

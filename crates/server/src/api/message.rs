@@ -13,6 +13,8 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use hookseal_catalogue::json::steps;
+use hookseal_catalogue::schema::Mismatch;
 use hookseal_domain::access::Principal;
 use hookseal_domain::application::ApplicationSpec;
 use hookseal_domain::id::{MessageId, OrgId};
@@ -187,7 +189,26 @@ impl ApiContext {
     }
 }
 
-fn refused(error: PublishError) -> ApiError {
+/// A payload that does not match its event type's schema: where, and by which keyword.
+fn unfit(mismatch: &Mismatch) -> Violations {
+    let Mismatch {
+        version,
+        pointer,
+        keyword,
+        message,
+        ..
+    } = mismatch;
+    let inside: Vec<_> = steps(pointer).collect();
+    let mut loc = vec!["body", "payload"];
+    loc.extend(inside.iter().map(String::as_str));
+    let message = format!(
+        "does not match schema version `{version}` of the event type: `{keyword}` at `{pointer}`: \
+         {message}"
+    );
+    Violations::one(&loc, &Violation::new("value_error.payload.schema", message))
+}
+
+pub(crate) fn refused(error: PublishError) -> ApiError {
     match error {
         PublishError::UnknownApplication => ApiError::not_found("the application"),
         PublishError::EventIdTaken => ApiError::new(
@@ -197,6 +218,7 @@ fn refused(error: PublishError) -> ApiError {
         PublishError::IdempotencyKeyReused => ApiError::idempotency_key_reused(),
         // A request is no step of a broadcast.
         PublishError::Overloaded | PublishError::StepVoid => ApiError::overloaded(),
+        PublishError::Mismatch(mismatch) => unfit(&mismatch).into(),
         PublishError::DiskFull => ApiError::storage_full(),
         PublishError::Store(error) => error.into(),
     }

@@ -4,6 +4,7 @@
 
 mod authorization;
 mod breaker;
+mod catalogue;
 mod contract;
 mod discipline;
 mod foreigners;

@@ -3,16 +3,20 @@
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, Row, params};
 
+use hookseal_domain::event_type::validation::ValidationMode;
 use hookseal_domain::event_type::{EventType, EventTypeName, EventTypeSpec};
 use hookseal_domain::id::OrgId;
 use hookseal_domain::time::Timestamp;
 
+use crate::catalogue::EventTypeImport;
+use crate::codes::Code;
 use crate::config::{Created, EventTypeListing};
 use crate::error::{ChangeError, StoreError};
 use crate::page::{Page, PageRequest, PageStart};
 use crate::publish::Idempotency;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all};
+use crate::sqlite::event_type_rules::{self, check_room};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::rows::{Typed, json, rows_to_read};
@@ -21,7 +25,7 @@ macro_rules! select {
     ($which:literal) => {
         concat!(
             "SELECT org, name, description, archived, deprecated, feature_flags, group_name, ",
-            "schemas, created_at, updated_at FROM event_type WHERE org = ?1 AND ",
+            "schemas, validation, retry_schedule, created_at, updated_at FROM event_type WHERE org = ?1 AND ",
             $which
         )
     };
@@ -32,14 +36,16 @@ const LIST_UP: &str = select!("name > ?2 AND name < ?3 AND archived <= ?5 ORDER 
 const LIST_DOWN: &str =
     select!("name > ?2 AND name < ?3 AND archived <= ?5 ORDER BY name DESC LIMIT ?4");
 const PUT: &str = "INSERT INTO event_type (org, name, description, archived, deprecated, \
-    feature_flags, group_name, schemas, created_at, updated_at) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (org, name) DO UPDATE SET \
+    feature_flags, group_name, schemas, validation, retry_schedule, created_at, updated_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (org, name) DO UPDATE SET \
     description = ?3, archived = ?4, deprecated = ?5, feature_flags = ?6, group_name = ?7, \
-    schemas = ?8, updated_at = ?10";
+    schemas = ?8, validation = ?9, retry_schedule = ?10, updated_at = ?12";
+const ARCHIVE: &str = "UPDATE event_type SET archived = 1, updated_at = ?3 \
+    WHERE org = ?1 AND name = ?2 AND archived = 0";
 const DELETE: &str = "DELETE FROM event_type WHERE org = ?1 AND name = ?2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] = [ONE, LIST_UP, LIST_DOWN, DELETE];
+pub(super) const STATEMENTS: [&str; 5] = [ONE, LIST_UP, LIST_DOWN, ARCHIVE, DELETE];
 
 /// Makes an event type, or brings an archived one back.
 pub(super) async fn create(
@@ -58,11 +64,16 @@ pub(super) async fn create(
             Earlier::OtherBody => return Ok(Err(ChangeError::IdempotencyKeyReused)),
         }
         let mut made = new.clone();
-        if let Some(existing) = existing {
+        if let Some(existing) = &existing {
             if !existing.spec.archived {
                 return Ok(Err(ChangeError::NameTaken));
             }
             made.created_at = existing.created_at;
+            made.retry_schedule.clone_from(&existing.retry_schedule);
+        }
+        let more = usize::from(begins_rules(existing.as_ref(), &made));
+        if let Err(full) = check_room(batch, new.org, more)? {
+            return Ok(Err(full));
         }
         put_row(batch, &made)?;
         idempotency::remember(batch, slice, request.as_ref(), 0)?;
@@ -81,15 +92,11 @@ pub(super) async fn put(
 ) -> Result<Created<EventType>, ChangeError> {
     let put = move |batch: &mut Batch<'_>| {
         let existing = find(batch.connection, org, &name)?;
-        let event_type = EventType {
-            org,
-            name: name.clone(),
-            spec: spec.clone(),
-            created_at: existing
-                .as_ref()
-                .map_or(now, |existing| existing.created_at),
-            updated_at: now,
-        };
+        let event_type = replaced(org, &name, &spec, existing.as_ref(), now);
+        let more = usize::from(begins_rules(existing.as_ref(), &event_type));
+        if let Err(full) = check_room(batch, org, more)? {
+            return Ok(Err(full));
+        }
         put_row(batch, &event_type)?;
         Ok(Ok(match existing {
             Some(_) => Created::Existing(event_type),
@@ -97,6 +104,37 @@ pub(super) async fn put(
         }))
     };
     store.writer.change(put).await
+}
+
+/// Makes, replaces and archives many.
+pub(super) async fn import(
+    store: &SqliteStore,
+    org: OrgId,
+    import: EventTypeImport,
+    now: Timestamp,
+) -> Result<(), ChangeError> {
+    let import = move |batch: &mut Batch<'_>| {
+        let mut rows = Vec::with_capacity(import.put.len());
+        let mut more = 0;
+        for (name, spec) in &import.put {
+            let existing = find(batch.connection, org, name)?;
+            let row = replaced(org, name, spec, existing.as_ref(), now);
+            more += usize::from(begins_rules(existing.as_ref(), &row));
+            rows.push(row);
+        }
+        if let Err(full) = check_room(batch, org, more)? {
+            return Ok(Err(full));
+        }
+        for row in &rows {
+            put_row(batch, row)?;
+        }
+        for name in &import.archive {
+            let key = params![org.as_bytes(), name.as_str(), now.as_millis()];
+            batch.execute(ARCHIVE, key)?;
+        }
+        Ok(Ok(()))
+    };
+    store.writer.change(import).await
 }
 
 /// Removes an event type.
@@ -153,7 +191,34 @@ pub(super) async fn list(
     store.readers.ask(list).await
 }
 
-fn find(
+/// An event type as it is after what a client said of it.
+fn replaced(
+    org: OrgId,
+    name: &EventTypeName,
+    spec: &EventTypeSpec,
+    existing: Option<&EventType>,
+    now: Timestamp,
+) -> EventType {
+    EventType {
+        org,
+        name: name.clone(),
+        spec: spec.clone(),
+        retry_schedule: existing.and_then(|existing| existing.retry_schedule.clone()),
+        created_at: existing.map_or(now, |existing| existing.created_at),
+        updated_at: now,
+    }
+}
+
+/// Whether it says anything of validation or retries.
+pub(super) fn has_rules(event_type: &EventType) -> bool {
+    event_type.spec.validation != ValidationMode::Off || event_type.retry_schedule.is_some()
+}
+
+fn begins_rules(before: Option<&EventType>, after: &EventType) -> bool {
+    has_rules(after) && !before.is_some_and(has_rules)
+}
+
+pub(super) fn find(
     connection: &Connection,
     org: OrgId,
     name: &EventTypeName,
@@ -174,6 +239,11 @@ fn put_row(batch: &Batch<'_>, event_type: &EventType) -> rusqlite::Result<usize>
         (!flags.is_empty()).then(|| json(flags)),
         spec.group_name,
         spec.schemas,
+        spec.validation.code(),
+        event_type
+            .retry_schedule
+            .as_ref()
+            .map(event_type_rules::column),
         event_type.created_at.as_millis(),
         event_type.updated_at.as_millis(),
     ];
@@ -194,10 +264,12 @@ fn read(row: &Row<'_>) -> Result<EventType, Failure> {
         feature_flags: row.json("feature_flags")?.unwrap_or_default(),
         group_name: row.plain("group_name")?,
         schemas: row.plain("schemas")?,
+        validation: row.code("validation")?,
     };
     Ok(EventType {
         org: row.org("org")?,
         spec,
+        retry_schedule: event_type_rules::schedule(&row)?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         name: name.clone(),

@@ -1,6 +1,8 @@
 //! Requests that were made before. A record stands in the transaction of what the request made, or
 //! right after it.
 
+use hookseal_domain::id::{AppId, MessageId};
+use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
 
 use crate::error::ChangeError;
@@ -39,6 +41,24 @@ pub(super) async fn find(
         Ok(match earlier(batch, slice, Some(&request), now)? {
             Earlier::None => Ok(None),
             Earlier::Made(made) => Ok(Some(made)),
+            Earlier::OtherBody => Err(ChangeError::IdempotencyKeyReused),
+        })
+    };
+    store.writer.change(find).await
+}
+
+/// The message that an earlier request of this kind made.
+pub(super) async fn find_message(
+    store: &SqliteStore,
+    app: AppId,
+    request: Idempotency,
+    now: Timestamp,
+) -> Result<Option<MessageId>, ChangeError> {
+    let find = move |batch: &mut Batch<'_>| {
+        let slice = Slice::of(app).as_i64();
+        Ok(match earlier(batch, slice, Some(&request), now)? {
+            Earlier::None => Ok(None),
+            Earlier::Made(made) => Ok(Some(MessageId::from_raw(made))),
             Earlier::OtherBody => Err(ChangeError::IdempotencyKeyReused),
         })
     };

@@ -28,6 +28,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "tokens",
         include_str!("../../migrations/sqlite/0005_tokens.sql"),
     ),
+    (
+        "catalogue",
+        include_str!("../../migrations/sqlite/0006_catalogue.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

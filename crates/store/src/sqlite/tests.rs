@@ -23,9 +23,10 @@ use crate::sqlite::queue::Job;
 use crate::sqlite::reader::Readers;
 use crate::sqlite::{
     SqliteOptions, SqliteStore, api_tokens, applications, attempts, backlog, claim, deliveries,
-    endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_types, few_pins,
-    handshake_users, handshakes, idempotency, keyring, messages, migrate, order, order_heads,
-    portal_tokens, record, retention, signing_keys, tasks, transport_book, transport_items,
+    endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_type_rules, event_types,
+    few_pins, handshake_users, handshakes, idempotency, keyring, messages, migrate, order,
+    order_heads, portal_tokens, record, retention, signing_keys, tasks, transport_book,
+    transport_items,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -48,6 +49,7 @@ fn statements() -> Vec<&'static str> {
         &endpoint_pins::STATEMENTS,
         &endpoint_transports::STATEMENTS,
         &endpoints::STATEMENTS,
+        &event_type_rules::STATEMENTS,
         &event_types::STATEMENTS,
         &few_pins::STATEMENTS,
         &idempotency::STATEMENTS,

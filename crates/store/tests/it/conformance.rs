@@ -19,7 +19,8 @@ macro_rules! conformance {
                 brings_up_what_waits_for_a_deleted_application;
             applications: makes_and_finds, keeps_uids_unique, repeats, updates, deletes,
                 pages_both_ways, routes_one_version;
-            event_types: makes_and_lists, archives_and_revives, puts, deletes, repeats;
+            event_types: makes_and_lists, archives_and_revives, puts, deletes, repeats, keeps_rules,
+                imports;
             endpoints: makes_and_finds, keeps_uids_unique, repeats, updates, enabling_ends_gone,
                 deletes, keeps_headers, rotates_keys, bounds_live_keys, pages;
             history: finds_messages, filters_messages, pages_messages, expunges_payloads,

@@ -1,7 +1,12 @@
 //! Event types.
 
+use std::time::Duration;
+
+use hookseal_domain::delivery::retry::RetrySchedule;
+use hookseal_domain::event_type::validation::ValidationMode;
 use hookseal_domain::event_type::{EventType, EventTypeSpec};
 use hookseal_store::Store;
+use hookseal_store::catalogue::{EventTypeImport, EventTypeRules};
 use hookseal_store::config::{Created, EventTypeListing};
 use hookseal_store::error::ChangeError;
 use hookseal_store::page::{Order, PageRequest, PageStart};
@@ -16,6 +21,7 @@ fn spec() -> EventTypeSpec {
         feature_flags: vec!["beta".to_owned()],
         group_name: Some("billing".to_owned()),
         schemas: Some(r#"{"1":{"type":"object"}}"#.to_owned()),
+        validation: ValidationMode::Off,
     }
 }
 
@@ -24,6 +30,7 @@ fn new(scene: &Scene<'_>, name: &str) -> EventType {
         org: org(),
         name: event_type(name),
         spec: spec(),
+        retry_schedule: None,
         created_at: scene.now(),
         updated_at: scene.now(),
     }
@@ -168,4 +175,100 @@ pub(crate) async fn repeats(store: &dyn Store) {
         matches!(refused, Err(ChangeError::IdempotencyKeyReused)),
         "{refused:?}"
     );
+}
+
+fn schedule(secs: &[u64]) -> RetrySchedule {
+    RetrySchedule::try_new(secs.iter().map(|secs| Duration::from_secs(*secs)).collect()).unwrap()
+}
+
+pub(crate) async fn keeps_rules(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    for name in ["quiet", "strict", "patient", "other"] {
+        store
+            .create_event_type(new(&scene, name), None)
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.event_type_rules(org()).await.unwrap(), []);
+
+    let strict = EventTypeSpec {
+        validation: ValidationMode::Enforce,
+        ..spec()
+    };
+    let (name, now) = (event_type("strict"), scene.now());
+    store
+        .put_event_type(org(), name.clone(), strict.clone(), now)
+        .await
+        .unwrap();
+    let patient = event_type("patient");
+    let set = async |to| store.set_retry_schedule(org(), &patient, to, now).await;
+    set(Some(schedule(&[1, 60]))).await.unwrap();
+    let rules = |name, validation, retry_schedule| EventTypeRules {
+        name: event_type(name),
+        validation,
+        retry_schedule,
+    };
+    let expect = [
+        rules("patient", ValidationMode::Off, Some(schedule(&[1, 60]))),
+        rules("strict", ValidationMode::Enforce, None),
+    ];
+    assert_eq!(store.event_type_rules(org()).await.unwrap(), expect);
+    assert_eq!(store.event_type_rules(other_org()).await.unwrap(), []);
+    let found = store.event_type(org(), &name).await.unwrap().unwrap();
+    assert_eq!(found.spec, strict);
+
+    let replaced = store.put_event_type(org(), patient.clone(), spec(), now);
+    let kept = replaced.await.unwrap().into_inner().retry_schedule;
+    assert_eq!(kept, Some(schedule(&[1, 60])), "a PUT leaves it alone");
+    set(Some(schedule(&[]))).await.unwrap();
+    let found = store.event_type(org(), &patient).await.unwrap().unwrap();
+    assert_eq!(found.retry_schedule, Some(schedule(&[])));
+    set(None).await.unwrap();
+    store
+        .put_event_type(org(), name, spec(), now)
+        .await
+        .unwrap();
+    assert_eq!(store.event_type_rules(org()).await.unwrap(), []);
+    let nothing = store
+        .set_retry_schedule(org(), &event_type("nothing"), None, now)
+        .await;
+    assert!(matches!(nothing, Err(ChangeError::NotFound)), "{nothing:?}");
+}
+
+pub(crate) async fn imports(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    for name in ["kept", "old", "replaced"] {
+        store
+            .create_event_type(new(&scene, name), None)
+            .await
+            .unwrap();
+    }
+    let made_at = scene.now();
+    let patient = event_type("replaced");
+    store
+        .set_retry_schedule(org(), &patient, Some(schedule(&[5])), made_at)
+        .await
+        .unwrap();
+    let now = scene.later(Duration::from_secs(1));
+    let warned = EventTypeSpec {
+        validation: ValidationMode::Warn,
+        ..spec()
+    };
+    let import = EventTypeImport {
+        put: vec![(event_type("new"), spec()), (patient.clone(), warned)],
+        archive: vec![event_type("old"), event_type("nothing")],
+    };
+    store.import_event_types(org(), import, now).await.unwrap();
+    let listed = names(store, EventTypeListing::Current).await;
+    assert_eq!(listed, ["kept", "new", "replaced"]);
+    assert_eq!(
+        names(store, EventTypeListing::WithArchived).await,
+        ["kept", "new", "old", "replaced"]
+    );
+    let replaced = store.event_type(org(), &patient).await.unwrap().unwrap();
+    assert_eq!((replaced.created_at, replaced.updated_at), (made_at, now));
+    assert_eq!(replaced.retry_schedule, Some(schedule(&[5])));
+    assert_eq!(replaced.spec.validation, ValidationMode::Warn);
+    let old = store.event_type(org(), &event_type("old")).await.unwrap();
+    assert_eq!(old.map(|old| old.updated_at), Some(now));
 }

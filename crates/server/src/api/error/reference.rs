@@ -43,6 +43,18 @@ const RULES: &[(&str, &str)] = &[
         "A payload has at most 100 levels: common parsers refuse deeper ones.",
     ),
     (
+        "value_error.retry_schedule",
+        "A retry schedule has at most 50 steps of at most 7 days, in whole milliseconds, and ends before the server forgets messages.",
+    ),
+    (
+        "value_error.schema",
+        "A schema must be one in JSON Schema 2020-12 or draft 7, within the bounds of the guide; `loc` goes on inside of it.",
+    ),
+    (
+        "value_error.payload.schema",
+        "The event type enforces its schema: `loc` names the place in the payload, the message its JSON pointer and the keyword.",
+    ),
+    (
         "value_error.choice",
         "The value must be one of those that the reference lists.",
     ),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use hookseal_domain::event_type::validation::ValidationMode;
 use hookseal_domain::event_type::{EventType, EventTypeName, EventTypeSpec};
 use hookseal_domain::limits::{DESCRIPTION_BYTES_MAX, SCHEMAS_BYTES_MAX};
 use hookseal_domain::violation::Violation;
@@ -57,6 +58,10 @@ pub(crate) struct EventTypeIn<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<BTreeMap<String, Object>>)]
     schemas: Option<&'a RawValue>,
+    /// What becomes of payloads that do not match the newest schema: `off`, `warn` or `enforce`. An
+    /// extension of Hookseal.
+    #[schema(value_type = Option<String>, default = "off")]
+    validation: Option<String>,
 }
 
 /// An event type to replace.
@@ -89,6 +94,10 @@ pub(crate) struct EventTypeUpdate<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<BTreeMap<String, Object>>)]
     schemas: Option<&'a RawValue>,
+    /// What becomes of payloads that do not match the newest schema: `off`, `warn` or `enforce`. Stays
+    /// as it is where nothing is given. An extension of Hookseal.
+    #[schema(value_type = Option<String>)]
+    validation: Option<String>,
 }
 
 /// Changes of an event type: what is absent stays, `null` clears.
@@ -124,6 +133,10 @@ pub(crate) struct EventTypePatch<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     #[schema(value_type = Option<BTreeMap<String, Object>>)]
     schemas: Patch<&'a RawValue>,
+    /// What becomes of payloads that do not match the newest schema: `off`, `warn` or `enforce`. An
+    /// extension of Hookseal.
+    #[schema(value_type = Option<String>)]
+    validation: Option<String>,
 }
 
 /// An event type.
@@ -156,6 +169,11 @@ pub(crate) struct EventTypeOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, Object>>)]
     schemas: Option<Box<RawValue>>,
+    /// What becomes of payloads that do not match the newest schema, unless that is `off`: `warn` or
+    /// `enforce`. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    validation: Option<&'static str>,
     /// When it was made.
     created_at: At,
     /// When it was last changed.
@@ -179,8 +197,9 @@ impl EventTypeIn<'_> {
             feature_flags: self.feature_flags,
             group_name: self.group_name,
             schemas: self.schemas,
+            validation: self.validation,
         };
-        let spec = spec.check_fields(&mut fields);
+        let spec = spec.check_fields(&mut fields, ValidationMode::Off);
         violations.finish(name.zip(spec))
     }
 }
@@ -188,14 +207,18 @@ impl EventTypeIn<'_> {
 // === impl EventTypeUpdate ===
 
 impl EventTypeUpdate<'_> {
-    /// Checks the body of a request.
-    pub(crate) fn check(self) -> Result<EventTypeSpec, Violations> {
+    /// Checks the body of a request; `validation` is the mode so far.
+    pub(crate) fn check(self, validation: ValidationMode) -> Result<EventTypeSpec, Violations> {
         let mut violations = Violations::default();
-        let spec = self.check_fields(&mut Fields::of_body(&mut violations));
+        let spec = self.check_fields(&mut Fields::of_body(&mut violations), validation);
         violations.finish(spec)
     }
 
-    fn check_fields(self, fields: &mut Fields<'_>) -> Option<EventTypeSpec> {
+    fn check_fields(
+        self,
+        fields: &mut Fields<'_>,
+        validation: ValidationMode,
+    ) -> Option<EventTypeSpec> {
         let description = fields.required("description", self.description);
         let description =
             description.and_then(|text| fields.take("description", DESCRIPTION.checked(text)));
@@ -208,6 +231,7 @@ impl EventTypeUpdate<'_> {
         };
         let group_name = fields.optional("groupName", self.group_name, |name| check_flag(&name));
         let schemas = fields.optional("schemas", self.schemas, check_schemas);
+        let given = fields.optional("validation", self.validation, |name| check_mode(&name));
         Some(EventTypeSpec {
             description: description?,
             archived: self.archived,
@@ -215,6 +239,7 @@ impl EventTypeUpdate<'_> {
             feature_flags: flags?,
             group_name: group_name?,
             schemas: schemas?,
+            validation: given?.unwrap_or(validation),
         })
     }
 }
@@ -248,6 +273,10 @@ impl EventTypePatch<'_> {
             let schemas = fields.optional("schemas", schemas, check_schemas);
             spec.schemas = schemas.flatten();
         }
+        if let Some(name) = self.validation {
+            let mode = fields.take("validation", check_mode(&name));
+            spec.validation = mode.unwrap_or_default();
+        }
         violations.finish(Some(spec))
     }
 }
@@ -265,6 +294,8 @@ impl EventTypeOut {
         // What was stored was checked to be JSON.
         let schemas = spec.schemas.filter(|_| content == Content::With);
         let schemas = schemas.and_then(|text| RawValue::from_string(text).ok());
+        let is_on = spec.validation != ValidationMode::Off;
+        let mode = is_on.then(|| spec.validation.as_str());
         Self {
             name: event_type.name.to_string(),
             description: spec.description,
@@ -274,6 +305,7 @@ impl EventTypeOut {
             feature_flags: spec.feature_flags,
             group_name: spec.group_name,
             schemas,
+            validation: mode,
             created_at: At(event_type.created_at),
             updated_at: At(event_type.updated_at),
         }
@@ -291,6 +323,11 @@ fn check_flags(fields: &mut Fields<'_>, given: &[String], min: usize) -> Option<
         max: FEATURE_FLAGS_MAX,
     };
     fields.list("featureFlags", given, items, check_flag)
+}
+
+fn check_mode(name: &str) -> Result<ValidationMode, Violation> {
+    ValidationMode::parse(name)
+        .ok_or_else(|| Violation::new("value_error.choice", "must be off, warn or enforce"))
 }
 
 /// An object of objects, kept as it was given.

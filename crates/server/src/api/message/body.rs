@@ -24,7 +24,7 @@ use hookseal_domain::task::Broadcast;
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::uid::Uid;
 use hookseal_domain::violation::Violation;
-use hookseal_engine::publish::{Publish, PublishHeaders};
+use hookseal_engine::publish::{Audience, Publish, PublishHeaders};
 use hookseal_store::inspect::Content;
 use hookseal_store::publish::Idempotency;
 use hookseal_store::reference::AppRef;
@@ -264,6 +264,7 @@ impl<'a> CheckedMessage<'a> {
             payload_retention: self.payload_retention,
             headers,
             options: self.options,
+            audience: Audience::Subscribers,
             idempotency,
             step_of: None,
         }

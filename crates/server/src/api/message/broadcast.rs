@@ -18,6 +18,7 @@ use crate::api::background_task::{self, TaskOut};
 use crate::api::error::{ApiError, ErrorResponses};
 use crate::api::input::Input;
 use crate::api::message::body::MessageIn;
+use crate::api::message::refused;
 use crate::api::params::IdempotencyHeader;
 use crate::api::respond::json;
 use crate::api::wire::text;
@@ -66,8 +67,13 @@ async fn broadcast(
     let deliverable = api.engine.deliverable();
     let limit = api.config.payload_bytes_max;
     let message = body.check(input.bytes(), limit, now, deliverable)?;
+    let message = message.broadcast()?;
+    if let Some(payload) = &message.payload {
+        let checked = api.engine.check_payload(org, &message.event_type, payload);
+        checked.await.map_err(refused)?;
+    }
     let work = TaskWork::Broadcast {
-        message: message.broadcast()?,
+        message,
         span: Span {
             since: Timestamp::from_millis(0),
             until: now,

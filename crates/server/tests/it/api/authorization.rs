@@ -25,7 +25,7 @@ enum For {
 }
 
 /// The matrix. An operation that is not in it fails the test.
-const MATRIX: [(&str, For); 104] = [
+const MATRIX: [(&str, For); 107] = [
     ("v1.application.list", For::Organisation),
     ("v1.application.create", For::Organisation),
     ("v1.application.get", For::OwnApplication),
@@ -54,6 +54,9 @@ const MATRIX: [(&str, For); 104] = [
     ("v1.event-type.update", For::Organisation),
     ("patch_event_type", For::Organisation),
     ("v1.event-type.delete", For::Organisation),
+    ("v1.event-type.get-retry-schedule", For::Organisation),
+    ("v1.event-type.set-retry-schedule", For::Organisation),
+    ("v1.endpoint.send-example", For::OwnApplication),
     ("v1.message.list", For::OwnApplication),
     ("v1.message.create", For::Organisation),
     ("v1.message.get", For::OwnApplication),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::shop::{Shop, request};
 
 /// What a client of the Svix API may rely on: method, path below `/api/v1`, operation.
-const OPERATIONS: [(&str, &str, &str); 50] = [
+const OPERATIONS: [(&str, &str, &str); 53] = [
     ("get", "/app", "v1.application.list"),
     ("post", "/app", "v1.application.create"),
     ("get", "/app/{app_id}", "v1.application.get"),
@@ -187,6 +187,21 @@ const OPERATIONS: [(&str, &str, &str); 50] = [
         "get",
         "/background-task/{task_id}",
         "v1.background-task.get",
+    ),
+    (
+        "get",
+        "/event-type/{event_type_name}/retry-schedule",
+        "v1.event-type.get-retry-schedule",
+    ),
+    (
+        "put",
+        "/event-type/{event_type_name}/retry-schedule",
+        "v1.event-type.set-retry-schedule",
+    ),
+    (
+        "post",
+        "/app/{app_id}/endpoint/{endpoint_id}/send-example",
+        "v1.endpoint.send-example",
     ),
     ("get", "/health", "v1.health.get"),
 ];
