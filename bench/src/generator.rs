@@ -101,6 +101,9 @@ pub(crate) struct Sent {
     pub(crate) latencies: Sorted,
     /// From due to answered, of those that were shed.
     pub(crate) shed_latencies: Sorted,
+    /// From due to when it was sent, of all: how far the generator itself, or a connection that was
+    /// still waiting for its last answer, was behind the schedule.
+    pub(crate) delays: Sorted,
     /// When the first request was due.
     pub(crate) started_unix_ns: u64,
     /// When the last answer was complete.
@@ -135,6 +138,7 @@ struct Share {
     refused: u32,
     latencies_ns: Vec<u64>,
     shed_latencies_ns: Vec<u64>,
+    delays_ns: Vec<u64>,
 }
 
 /// Sends everything and waits for all answers.
@@ -185,6 +189,7 @@ pub(crate) async fn send(
         all.refused += share.refused;
         all.latencies_ns.extend(share.latencies_ns);
         all.shed_latencies_ns.extend(share.shed_latencies_ns);
+        all.delays_ns.extend(share.delays_ns);
     }
     Ok(Sent {
         accepted: u32::try_from(all.latencies_ns.len())?,
@@ -192,6 +197,7 @@ pub(crate) async fn send(
         refused: all.refused,
         latencies: Sorted::new(all.latencies_ns),
         shed_latencies: Sorted::new(all.shed_latencies_ns),
+        delays: Sorted::new(all.delays_ns),
         started_unix_ns,
         ended_unix_ns: clock::unix_ns(),
     })
@@ -341,6 +347,8 @@ impl Source {
 async fn work(mut line: Line, call: Arc<Call>, source: Arc<Source>) -> anyhow::Result<Share> {
     let mut share = Share::default();
     while let Some(due) = source.next().await {
+        let delay_ns = clock::unix_ns().saturating_sub(due.unix_ns);
+        share.delays_ns.push(delay_ns);
         let verdict = line.exchange(&call, due).await;
         let verdict = verdict.context("a request of the load failed")?;
         let latency_ns = clock::unix_ns().saturating_sub(due.unix_ns);

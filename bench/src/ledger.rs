@@ -20,6 +20,8 @@ const NOT_ARRIVED: u64 = u64::MAX;
 pub(crate) struct Ledger {
     keys: Vec<SigningKey>,
     messages: u32,
+    /// The first messages, in which connections are opened.
+    cold: u32,
     /// One row of `messages` latencies per endpoint.
     latencies_ns: Vec<Vec<u64>>,
     tally: Arrivals,
@@ -61,13 +63,16 @@ pub(crate) struct Arrivals {
     pub(crate) p99_ms: f64,
     /// From the intended send time, the slowest.
     pub(crate) slowest_ms: f64,
+    /// From the intended send time, 99th percentile, without the first messages.
+    pub(crate) warm_p99_ms: f64,
 }
 
 // === impl Ledger ===
 
 impl Ledger {
-    /// Expects each of `messages` messages once at each endpoint that has a key.
-    pub(crate) fn new(keys: Vec<SigningKey>, messages: u32) -> Self {
+    /// Expects each of `messages` messages once at each endpoint that has a key; the first `cold` of
+    /// them are also left out where that is said.
+    pub(crate) fn new(keys: Vec<SigningKey>, messages: u32, cold: u32) -> Self {
         let per_endpoint = usize::try_from(messages).unwrap_or(0);
         let latencies_ns = keys
             .iter()
@@ -76,6 +81,7 @@ impl Ledger {
         Self {
             keys,
             messages,
+            cold,
             latencies_ns,
             tally: Arrivals::default(),
         }
@@ -103,18 +109,24 @@ impl Ledger {
 
     /// Everything so far.
     pub(crate) fn report(&self) -> Arrivals {
-        let arrived = self
-            .latencies_ns
-            .iter()
-            .flatten()
-            .filter(|ns| **ns != NOT_ARRIVED);
-        let sorted = Sorted::new(arrived.copied().collect());
+        let sorted = self.arrived_from(0);
+        let warm = self.arrived_from(usize::try_from(self.cold).unwrap_or(usize::MAX));
         Arrivals {
             p50_ms: sorted.permille_ms(500),
             p99_ms: sorted.permille_ms(990),
             slowest_ms: sorted.permille_ms(1000),
+            warm_p99_ms: warm.permille_ms(990),
             ..self.tally.clone()
         }
+    }
+
+    /// Latencies of all messages from this one on.
+    fn arrived_from(&self, first: usize) -> Sorted {
+        let rows = self.latencies_ns.iter();
+        let arrived = rows
+            .flat_map(|row| row.iter().skip(first))
+            .filter(|ns| **ns != NOT_ARRIVED);
+        Sorted::new(arrived.copied().collect())
     }
 
     fn place(&self, arrival: &Arrival<'_>) -> Option<(usize, Stamp)> {
@@ -178,7 +190,7 @@ mod tests {
     const DUE_UNIX_NS: u64 = 1_795_000_000_000_000_000;
 
     fn ledger() -> Ledger {
-        Ledger::new(signature::endpoint_keys(2).unwrap(), 10)
+        Ledger::new(signature::endpoint_keys(2).unwrap(), 10, 2)
     }
 
     fn headers(key_of: usize, timestamp: &str, body: &[u8]) -> HeaderMap {
@@ -219,6 +231,22 @@ mod tests {
             (2, 1, 2)
         );
         assert!((report.p50_ms - 4.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_first_messages_can_be_left_out() {
+        let mut ledger = ledger();
+        let none = HeaderMap::new();
+        for number in [9, 1, 0] {
+            assert!(arrive(&mut ledger, 0, number, &none));
+            assert!(arrive(&mut ledger, 1, 9 - number, &none));
+        }
+        // A message takes a millisecond longer than the one before it: 0, 1 and 9, and 0, 8 and 9.
+        let report = ledger.report();
+        assert!((report.p50_ms - 2.0).abs() < 1e-9, "{}", report.p50_ms);
+        assert!((report.warm_p99_ms - 10.0).abs() < 1e-9);
+        let warm = ledger.arrived_from(2);
+        assert!((warm.permille_ms(1) - 9.0).abs() < 1e-9);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod clock;
 mod connection;
+mod cores;
 mod delivery;
 mod generator;
 mod helper;

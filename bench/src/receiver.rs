@@ -42,6 +42,9 @@ pub(crate) struct Receive {
     /// Number of endpoints
     #[arg(long)]
     endpoints: u16,
+    /// Messages at the beginning in which connections are opened
+    #[arg(long, default_value_t = 0)]
+    cold: u32,
     /// Speak TLS and write what a sender needs into this directory
     #[arg(long)]
     tls_files: Option<PathBuf>,
@@ -77,7 +80,7 @@ impl Receive {
             AfterAnswer::Keep
         };
         let keys = signature::endpoint_keys(self.endpoints)?;
-        let ledger = Arc::new(Mutex::new(Ledger::new(keys, self.messages)));
+        let ledger = Arc::new(Mutex::new(Ledger::new(keys, self.messages, self.cold)));
 
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

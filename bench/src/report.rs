@@ -110,6 +110,20 @@ impl Pair {
         };
         cost(&self.with) / cost(&self.without).max(f64::MIN_POSITIVE)
     }
+
+    fn ratio_text(&self, scenario: Scenario) -> String {
+        let ratio = self.ratio(scenario);
+        match scenario {
+            Scenario::Isolation => format!("{ratio:.3} ({:.3})", self.warm_ratio()),
+            _ => format!("{ratio:.3}"),
+        }
+    }
+
+    /// The ratio of the 99th percentiles after the first second.
+    fn warm_ratio(&self) -> f64 {
+        let [without, with] = [&self.without, &self.with].map(|trial| trial.arrivals.warm_p99_ms);
+        with / without.max(f64::MIN_POSITIVE)
+    }
 }
 
 // === impl ScenarioResult ===
@@ -245,7 +259,10 @@ fn trial_of(round: &[Trial], contender: Contender) -> Option<&Trial> {
 fn pairs_table(scenario: Scenario, pairs: &[Pair], median_ratio: f64) -> String {
     let (measured, ratio) = match scenario {
         Scenario::DeadEndpoint => ("event to arrival p50 / p99 ms", "ratio of p50"),
-        Scenario::Isolation => ("event to arrival p50 / p99 ms, peak MiB", "ratio of p99"),
+        Scenario::Isolation => (
+            "event to arrival p50 / p99 (after the first second) ms, peak MiB",
+            "ratio of p99 (after the first second)",
+        ),
         _ => ("deliveries/s, CPU ms per 1000", "ratio of CPU"),
     };
     let mut text = format!(
@@ -259,8 +276,8 @@ fn pairs_table(scenario: Scenario, pairs: &[Pair], median_ratio: f64) -> String 
         }
         Scenario::Isolation => {
             let arrivals = &trial.arrivals;
-            let (p50, p99) = (arrivals.p50_ms, arrivals.p99_ms);
-            format!("{p50:.2} / {p99:.2}, {:.0}", trial.peak_mib)
+            let (p50, p99, warm) = (arrivals.p50_ms, arrivals.p99_ms, arrivals.warm_p99_ms);
+            format!("{p50:.2} / {p99:.2} ({warm:.2}), {:.0}", trial.peak_mib)
         }
         _ => format!(
             "{:.0}, {:.0}",
@@ -271,13 +288,17 @@ fn pairs_table(scenario: Scenario, pairs: &[Pair], median_ratio: f64) -> String 
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             text,
-            "| {number} | {} | {} | {:.3} |",
+            "| {number} | {} | {} | {} |",
             figures(&pair.without),
             figures(&pair.with),
-            pair.ratio(scenario),
+            pair.ratio_text(scenario),
         );
     }
     let _ = writeln!(text, "\nMedian ratio {median_ratio:.3}.");
+    if scenario == Scenario::Isolation {
+        let warm = median(pairs.iter().map(Pair::warm_ratio));
+        let _ = writeln!(text, "After the first second: median ratio {warm:.3}.");
+    }
     if scenario == Scenario::Handshakes {
         let cost = median(
             pairs
@@ -298,7 +319,8 @@ fn overload_table(trials: &[&Trial], ratio: f64) -> String {
     let mut text = format!(
         "### {}\n\n\
          | | accepted/s | accepted p50 / p99 ms | 503 with Retry-After | their p99 ms \
-         | deliveries/s | peak MiB |\n|---|---|---|---|---|---|---|\n",
+         | sent late p99 ms | deliveries/s | busy cores: server / load / receiver \
+         | peak MiB |\n|---|---|---|---|---|---|---|---|---|\n",
         Scenario::Overload.name()
     );
     for (name, trial) in ["closed loop", "half of it", "twice of it"]
@@ -310,13 +332,18 @@ fn overload_table(trials: &[&Trial], ratio: f64) -> String {
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             text,
-            "| {name} | {:.0} | {:.2} / {:.2} | {:.1} % | {:.2} | {:.0} | {:.0} |",
+            "| {name} | {:.0} | {:.2} / {:.2} | {:.1} % | {:.2} | {:.2} | {:.0} \
+             | {:.2} / {:.2} / {:.2} | {:.0} |",
             trial.publish_per_s,
             trial.publish_p50_ms,
             trial.publish_p99_ms,
             share * 100.0,
             trial.shed_p99_ms,
+            trial.delay_p99_ms,
             trial.deliveries_per_s,
+            trial.cores.contender,
+            trial.cores.generator,
+            trial.cores.receiver,
             trial.peak_mib,
         );
     }

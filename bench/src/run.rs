@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{ValueEnum, value_parser};
 
+use crate::cores::Placement;
 use crate::helper::Helper;
 use crate::misfits::Misfit;
 use crate::quantile::median;
@@ -54,6 +55,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = ROUNDS)]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Pairs of runs of the server without and with something; the ratio is the median
+    #[arg(long, value_name = "N", default_value_t = PAIRS)]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pairs: u16,
     /// Connections of the load generator
     #[arg(long, value_name = "N", default_value_t = 64)]
     #[arg(value_parser = value_parser!(u16).range(1..))]
@@ -61,6 +66,9 @@ pub(crate) struct Run {
     /// A tenth of everything, one round, no waiting for an idle machine: to see that it works
     #[arg(long)]
     quick: bool,
+    /// Give the server the first half of the cores for itself, and the others to the load
+    #[arg(long)]
+    apart: bool,
     /// Where the server's data directories are made; should be on a real disk
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -115,6 +123,11 @@ impl Run {
                 Patience::None
             } else {
                 Patience::UntilIdle
+            },
+            placement: if self.apart {
+                Placement::Apart
+            } else {
+                Placement::Shared
             },
         };
         let mut report = Report::new()?;
@@ -189,7 +202,7 @@ impl Run {
             bench.run(Contender::Hookseal, load, beside).await
         };
         let mut pairs = Vec::new();
-        for number in 0..if self.quick { 1 } else { PAIRS } {
+        for number in 0..if self.quick { 1 } else { self.pairs } {
             // The order alternates, so that a drift of the machine favours neither.
             let pair = if number % 2 == 0 {
                 let without = run(without, &[]).await?;

@@ -205,6 +205,14 @@ impl Load {
     pub(crate) fn fan_out(&self) -> u32 {
         u32::from(self.endpoints / self.applications.max(1))
     }
+
+    /// Messages of the first second of a steady load.
+    pub(crate) fn cold_messages(&self) -> u32 {
+        match self.pace {
+            Pace::Burst => 0,
+            Pace::Steady { per_second } => per_second,
+        }
+    }
 }
 
 fn lean(load: Load) -> Load {

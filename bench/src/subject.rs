@@ -16,6 +16,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::connection::{Connection, Target};
+use crate::cores::Division;
 use crate::generator::Call;
 use crate::procfs::{self, Memory};
 use crate::signature;
@@ -60,7 +61,7 @@ struct Created {
 
 impl Subject {
     /// Starts the server and waits until it is ready.
-    pub(crate) async fn start(start: &Start<'_>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(start: &Start<'_>, division: &Division) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("hookseal-bench-")
             .tempdir_in(start.scratch)?;
@@ -68,12 +69,15 @@ impl Subject {
         let log = directory.path().join("log");
         let address = free_address()?;
         let output = File::create(&log)?;
-        let child = serve_command(start, address, &data)?
+        let mut command = serve_command(start, address, &data)?;
+        division.as_server()?;
+        let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {}", start.hookseal.display()))?;
+        division.as_load()?;
         // From here on dropping it ends the process.
         let authorization = HeaderValue::from_static("");
         let mut subject = Self {

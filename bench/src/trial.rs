@@ -8,6 +8,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::connection::Target;
+use crate::cores::{Busy, Cores, Division, Placement};
 use crate::delivery::Endpoints;
 use crate::generator::{self, Call, Sent};
 use crate::helper::Helper;
@@ -49,6 +50,8 @@ pub(crate) struct Bench {
     pub(crate) scratch: PathBuf,
     /// Whether to wait for an idle machine.
     pub(crate) patience: Patience,
+    /// Which cores are whose.
+    pub(crate) placement: Placement,
 }
 
 /// Whether to wait for an idle machine.
@@ -85,6 +88,10 @@ pub(crate) struct Trial {
     pub(crate) shed: u32,
     /// From due to that answer, 99th percentile.
     pub(crate) shed_p99_ms: f64,
+    /// How far the sending of requests was behind their schedule, 99th percentile.
+    pub(crate) delay_p99_ms: f64,
+    /// Cores that each part kept busy while requests were sent.
+    pub(crate) cores: Cores,
     /// Requests that were answered in any other way.
     pub(crate) refused: u32,
     /// Accepted deliveries that never arrived.
@@ -148,17 +155,21 @@ impl Bench {
         load: Load,
         beside: &[String],
     ) -> anyhow::Result<Trial> {
+        let division = Division::new(self.placement)?;
+        division.as_load()?;
         let directory = tempfile::tempdir()?;
         let mut receiver = self.receiver(load, &directory)?;
         let carrier = self
-            .carrier(contender, load, &receiver, beside, &directory)
+            .carrier(contender, load, &receiver, beside, &directory, &division)
             .await?;
         let idle_share_before = self.wait_until_idle().await?;
 
         let pid = carrier.process.pid();
         let cpu_before = procfs::cpu_time(pid)?;
+        let busy = Busy::begin([pid, std::process::id(), receiver.pid()])?;
         let sent = generator::send(&carrier.target, carrier.call, load.pace, load.volume).await;
         let sent = sent.with_context(|| carrier.process.testimony())?;
+        let cores = busy.end()?;
         let fan_out = if contender == Contender::Bare {
             1
         } else {
@@ -185,6 +196,8 @@ impl Bench {
             peak_mib,
             shed: sent.shed,
             shed_p99_ms: sent.shed_latencies.permille_ms(990),
+            delay_p99_ms: sent.delays.permille_ms(990),
+            cores,
             refused: sent.refused,
             lost: expected.saturating_sub(arrivals.unique),
             uncalled_for: arrivals.unique.saturating_sub(expected),
@@ -197,6 +210,7 @@ impl Bench {
             "receiver".to_owned(),
             format!("--messages={}", load.volume.messages),
             format!("--endpoints={}", load.endpoints),
+            format!("--cold={}", load.cold_messages()),
         ];
         if load.transport != Transport::Plain {
             arguments.push(format!("--tls-files={}", text(directory.path())?));
@@ -217,6 +231,7 @@ impl Bench {
         receiver: &Helper,
         beside: &[String],
         directory: &TempDir,
+        division: &Division,
     ) -> anyhow::Result<Carrier> {
         let files = Files::new(directory.path().to_owned());
         let roots = (load.transport != Transport::Plain).then(|| files.roots());
@@ -265,7 +280,7 @@ impl Bench {
                     scratch: &self.scratch,
                     extra_roots: roots.as_deref(),
                 };
-                let subject = Subject::start(&start).await?;
+                let subject = Subject::start(&start, division).await?;
                 let idle_mib = Some(subject.idle_memory().await?.resident_mib);
                 let scheme = match load.transport {
                     Transport::Plain => "http",
@@ -381,6 +396,8 @@ mod tests {
             peak_mib: 1.0,
             shed: 0,
             shed_p99_ms: 0.0,
+            delay_p99_ms: 0.0,
+            cores: Cores::default(),
             refused: 0,
             lost: 0,
             uncalled_for: 0,
