@@ -13,6 +13,8 @@ pub const UNDER_WAY_STEADY: usize = 64;
 /// So many may be under way while more keep coming: to turn those away takes its share of the
 /// machine as well.
 pub const UNDER_WAY_CROWDED: usize = 32;
+/// So many may be under way however busy the machine is: a few share a flush.
+pub const UNDER_WAY_LEAST: usize = 4;
 /// So many may be under way while the store stalls: enough to notice when it goes on.
 pub const UNDER_WAY_STALLED: usize = 16;
 /// What a publish may take on average, beside the flushes that nobody can spare it. Beyond it a
@@ -23,12 +25,17 @@ pub const STALLED_AFTER: Duration = Duration::from_secs(1);
 /// Flushes that a publish may have to wait for: that of the transaction before, and its own.
 const FLUSHES: u32 = 2;
 /// How long publishes are watched before the limit moves.
-const WINDOW: Duration = Duration::from_millis(100);
+const WINDOW: Duration = Duration::from_millis(25);
+/// Percent of their time for which the threads that serve requests work when they are full: what
+/// comes then waits for one of them, and so do those that are only turned away.
+const FULL_PERCENT: u128 = 90;
+/// Beyond so many percent no more are let in while others are turned away.
+const BUSY_PERCENT: u128 = 75;
 /// How many at least: a few say little.
 const WINDOW_ENDS_MIN: u32 = 8;
-/// Each good window lets an eighth more begin, so that the limit is at its most again within three
+/// Each good window lets so many part more begin, so that the limit is at its most again within three
 /// seconds.
-const GROWTH_DIVISOR: usize = 8;
+const GROWTH_DIVISOR: usize = 24;
 /// Windows that one may stand for after a pause: more change nothing.
 const WINDOWS_MAX: u32 = 32;
 /// How often a single publish tries whether a full disk has room again.
@@ -84,13 +91,28 @@ struct Window {
     peak: usize,
     /// Whether some had to be turned away.
     crowded: bool,
+    /// What had been worked when it began.
+    worked: Duration,
+}
+
+/// How long the threads that serve requests have worked, counted from any one moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Worked {
+    /// All of them together.
+    pub total: Duration,
+    /// How many there are; 0 where nobody can tell.
+    pub threads: u32,
 }
 
 /// What a window came to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Pressure {
     None,
+    /// Others were turned away, and there is little left to serve more.
+    Busy,
     Queue,
+    /// The machine is full.
+    Full,
     Stall,
 }
 
@@ -116,7 +138,7 @@ impl Default for Admission {
         Self {
             limit: UNDER_WAY_MAX,
             under_way: 0,
-            window: Window::new(Duration::ZERO, 0),
+            window: Window::new(Duration::ZERO, 0, Duration::ZERO),
             last: Pressure::None,
             full_until: None,
         }
@@ -148,8 +170,8 @@ impl Admission {
         Ok(())
     }
 
-    /// Ends a publish that began.
-    pub fn end(&mut self, now: Duration, ended: Ended) {
+    /// Ends a publish that began. `worked` is asked for now and then.
+    pub fn end(&mut self, now: Duration, ended: Ended, worked: impl FnOnce() -> Worked) {
         self.under_way = self.under_way.saturating_sub(1);
         match ended {
             Ended::Stored { took, flush } => {
@@ -165,12 +187,11 @@ impl Admission {
         }
         let windows = self.window.windows(now);
         if windows > 0 {
-            let pressure = self.window.pressure();
-            self.limit = self
-                .window
-                .limit(self.limit, windows, pressure.min(self.last));
+            let worked = worked();
+            let pressure = self.window.pressure(now, worked);
+            self.limit = self.window.limit(self.limit, windows, pressure, self.last);
             self.last = pressure;
-            self.window = Window::new(now, self.under_way);
+            self.window = Window::new(now, self.under_way, worked.total);
         }
     }
 
@@ -193,7 +214,7 @@ impl Admission {
 // === impl Window ===
 
 impl Window {
-    fn new(began: Duration, under_way: usize) -> Self {
+    fn new(began: Duration, under_way: usize, worked: Duration) -> Self {
         Self {
             began,
             ends: 0,
@@ -201,6 +222,7 @@ impl Window {
             flush: Duration::ZERO,
             peak: under_way,
             crowded: false,
+            worked,
         }
     }
 
@@ -222,15 +244,28 @@ impl Window {
             .min(WINDOWS_MAX)
     }
 
-    fn pressure(&self) -> Pressure {
+    fn pressure(&self, now: Duration, worked: Worked) -> Pressure {
         let mean = self.mean();
+        let percent = self.worked_percent(now, worked);
+        let queues = mean > self.mean_max();
         if mean > STALLED_AFTER {
             Pressure::Stall
-        } else if mean > self.mean_max() {
+        } else if percent >= FULL_PERCENT && (queues || self.crowded) {
+            Pressure::Full
+        } else if queues {
             Pressure::Queue
+        } else if percent >= BUSY_PERCENT && self.crowded {
+            Pressure::Busy
         } else {
             Pressure::None
         }
+    }
+
+    /// The share of its length for which the threads worked, in percent.
+    fn worked_percent(&self, now: Duration, worked: Worked) -> u128 {
+        let length = now.saturating_sub(self.began) * worked.threads;
+        let total = worked.total.saturating_sub(self.worked);
+        total.as_nanos() * 100 / length.as_nanos().max(1)
     }
 
     fn mean(&self) -> Duration {
@@ -242,26 +277,35 @@ impl Window {
         usual.min(STALLED_AFTER)
     }
 
-    /// What the limit becomes under a pressure that lasts. As in CoDel (RFC 8289 §3.2) it must have
-    /// lasted: a single slow flush, and all that waited for it, is no queue that stands.
-    fn limit(&self, limit: usize, windows: u32, lasting: Pressure) -> usize {
-        let most = match (lasting, self.crowded) {
-            (Pressure::Stall, _) => {
+    /// What the limit becomes. As in CoDel (RFC 8289 §3.2) a queue must have lasted: a single slow
+    /// flush, and all that waited for it, is no queue that stands. Where others are turned away from
+    /// a full machine there is no second look: meanwhile what nobody has read yet would pile up.
+    fn limit(&self, limit: usize, windows: u32, pressure: Pressure, last: Pressure) -> usize {
+        let most = match (pressure, pressure.min(last), self.crowded) {
+            (Pressure::Full, _, true) => {
+                let half = self.peak.min(limit) / 2;
+                let least = UNDER_WAY_LEAST.min(limit);
+                return half.min(UNDER_WAY_CROWDED).max(least);
+            }
+            // What that leads to will show whether it has to be less.
+            (_, Pressure::Full, false) if limit > UNDER_WAY_STEADY => return UNDER_WAY_STEADY,
+            (_, Pressure::Stall, _) => {
                 return self.shrunk(limit, STALLED_AFTER).max(UNDER_WAY_STALLED);
             }
-            (Pressure::Queue, true) => {
+            (_, Pressure::Full | Pressure::Queue, true) => {
                 let least = UNDER_WAY_CROWDED.min(limit);
                 return self.shrunk(limit, self.mean_max()).max(least);
             }
-            (Pressure::Queue, false) if limit > UNDER_WAY_STEADY => {
+            (_, Pressure::Full | Pressure::Queue, false) if limit > UNDER_WAY_STEADY => {
                 return self.shrunk(limit, self.mean_max()).max(UNDER_WAY_STEADY);
             }
-            (Pressure::Queue, false) => UNDER_WAY_STEADY,
+            (_, Pressure::Full | Pressure::Queue, false) => UNDER_WAY_STEADY,
             // One slow window says too little to let more in.
-            (Pressure::None, _) if self.pressure() != Pressure::None => return limit,
-            (Pressure::None, _) => UNDER_WAY_MAX,
+            _ if pressure != Pressure::None => return limit,
+            _ => UNDER_WAY_MAX,
         };
-        (0..windows).fold(limit, |limit, _| most.min(limit + limit / GROWTH_DIVISOR))
+        let grown = |limit: usize| most.min(limit + (limit / GROWTH_DIVISOR).max(1));
+        (0..windows).fold(limit, |limit, _| grown(limit))
     }
 
     /// As many as would have taken `aim`: who waits is waiting for the others.
@@ -277,6 +321,11 @@ mod tests {
     use super::*;
 
     const FLUSH: Duration = Duration::from_micros(200);
+
+    /// The threads have nothing to do: what takes long waits for the disk.
+    fn idle() -> Worked {
+        Worked::default()
+    }
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -313,7 +362,7 @@ mod tests {
                 self.now += took;
                 for _ in 0..begun {
                     let ended = Ended::Stored { took, flush: FLUSH };
-                    self.admission.end(self.now, ended);
+                    self.admission.end(self.now, ended, idle);
                 }
             }
             self.admission.limit()
@@ -343,9 +392,9 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_found_within_two_windows_and_given_up_in_three_seconds() {
+    fn the_limit_is_found_soon_and_given_up_in_three_seconds() {
         let mut story = Story::new();
-        let limit = story.goes_on(WINDOW * 3, 2000, batch);
+        let limit = story.goes_on(ms(300), 2000, batch);
         assert!(limit < 2 * UNDER_WAY_STEADY, "{limit}");
         let limit = story.goes_on(ms(3000), 10, batch);
         assert_eq!(limit, UNDER_WAY_MAX);
@@ -371,7 +420,7 @@ mod tests {
             }
             for _ in 0..500 {
                 let (took, flush) = (ms(60), ms(30));
-                admission.end(now + took, Ended::Stored { took, flush });
+                admission.end(now + took, Ended::Stored { took, flush }, idle);
             }
         }
         assert_eq!(admission.limit(), UNDER_WAY_MAX);
@@ -382,7 +431,7 @@ mod tests {
         let mut story = Story::new();
         let limit = story.goes_on(ms(60_000), 2000, |_| ms(3000));
         assert_eq!(limit, UNDER_WAY_STALLED);
-        let limit = story.goes_on(ms(3500), 2000, |_| ms(2));
+        let limit = story.goes_on(ms(4000), 2000, |_| ms(2));
         assert!(limit > 10 * UNDER_WAY_STEADY, "{limit}");
     }
 
@@ -393,7 +442,7 @@ mod tests {
             let now = ms(100) * round;
             for _ in 0..10 {
                 admission.begin(now).unwrap();
-                admission.end(now + ms(1), Ended::Refused);
+                admission.end(now + ms(1), Ended::Refused, idle);
             }
         }
         assert_eq!(admission.limit(), UNDER_WAY_STALLED);
@@ -410,7 +459,7 @@ mod tests {
                 }
                 for _ in 0..200 {
                     let ended = Ended::Stored { took, flush: FLUSH };
-                    admission.end(now + after + took, ended);
+                    admission.end(now + after + took, ended, idle);
                 }
             }
         }
@@ -431,25 +480,134 @@ mod tests {
         assert_eq!(story.goes_on(ms(5000), patient, slow), UNDER_WAY_STEADY);
     }
 
+    /// A machine with one thread, which stores a message in 100 µs and turns one away in 35 µs, while
+    /// so many come each second. A transaction takes 2 ms beside.
+    struct Machine {
+        admission: Admission,
+        now: Duration,
+        worked: Duration,
+        /// Those that nobody has read yet.
+        unread: u32,
+        stored: u32,
+    }
+
+    impl Machine {
+        const STORES: Duration = Duration::from_micros(100);
+        const TURNS_AWAY: Duration = Duration::from_micros(35);
+
+        fn new() -> Self {
+            Self {
+                admission: Admission::default(),
+                now: ms(5),
+                worked: Duration::ZERO,
+                unread: 0,
+                stored: 0,
+            }
+        }
+
+        fn goes_on(&mut self, length: Duration, per_second: u32) {
+            let until = self.now + length;
+            let mut came_until = self.now;
+            while self.now < until {
+                let micros = (self.now - came_until).as_micros();
+                let coming = micros * u128::from(per_second) / 1_000_000;
+                // At least one comes with each transaction.
+                self.unread += u32::try_from(coming).unwrap().max(1);
+                came_until = self.now;
+                let (mut begun, mut turned_away) = (0, 0);
+                for _ in 0..std::mem::take(&mut self.unread) {
+                    match self.admission.begin(self.now) {
+                        Ok(()) => begun += 1,
+                        Err(_) => turned_away += 1,
+                    }
+                }
+                let work = Self::STORES * begun + Self::TURNS_AWAY * turned_away;
+                let took = work.max(ms(2));
+                self.now += took;
+                self.worked += work;
+                self.stored += begun;
+                let worked = Worked {
+                    total: self.worked,
+                    threads: 1,
+                };
+                for _ in 0..begun {
+                    let ended = Ended::Stored { took, flush: FLUSH };
+                    self.admission.end(self.now, ended, || worked);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn turning_away_keeps_the_machine_from_being_full() {
+        let mut machine = Machine::new();
+        machine.goes_on(ms(300), 20_000);
+        let (worked, now, stored) = (machine.worked, machine.now, machine.stored);
+        machine.goes_on(ms(10_000), 20_000);
+        let length = (machine.now - now).as_secs_f64();
+        let share = (machine.worked - worked).as_secs_f64() / length;
+        assert!((0.75..0.95).contains(&share), "{share}");
+        // 20,000 · 35 µs leave 0.3 s of each second, and one that is stored takes 65 µs more.
+        let per_second = f64::from(machine.stored - stored) / length;
+        assert!((1000.0..4000.0).contains(&per_second), "{per_second}");
+        machine.goes_on(ms(10_000), 5000);
+        assert_eq!(machine.admission.limit(), UNDER_WAY_MAX);
+    }
+
+    #[test]
+    fn a_full_machine_turns_nobody_away_who_need_not_be() {
+        let full = |now: Duration| {
+            move || Worked {
+                total: now,
+                threads: 1,
+            }
+        };
+        let mut admission = Admission::default();
+        let mut limits = Vec::new();
+        for round in 1..40 {
+            let now = WINDOW * 2 * round;
+            for _ in 0..UNDER_WAY_STEADY {
+                admission.begin(now).unwrap();
+            }
+            for _ in 0..UNDER_WAY_STEADY {
+                let (took, flush) = (ms(20), FLUSH);
+                admission.end(now + took, Ended::Stored { took, flush }, full(now + took));
+            }
+            limits.push(admission.limit());
+        }
+        assert_eq!(limits.last(), Some(&UNDER_WAY_STEADY));
+        // One more keeps coming: it is turned away, and half of the others with it.
+        for (round, expect) in (40..).zip([32, 16, 8, 4, UNDER_WAY_LEAST]) {
+            let now = WINDOW * 2 * round;
+            while admission.begin(now).is_ok() {}
+            let under_way = admission.under_way();
+            for _ in 0..under_way.max(8) {
+                let (took, flush) = (ms(2), FLUSH);
+                admission.end(now + took, Ended::Stored { took, flush }, full(now + took));
+            }
+            assert_eq!(admission.limit(), expect);
+        }
+    }
+
     #[test]
     fn a_full_disk_is_tried_by_one_at_a_time_until_one_fits() {
         let mut admission = Admission::default();
         admission.begin(ms(0)).unwrap();
-        admission.end(ms(1), Ended::DiskFull);
+        admission.end(ms(1), Ended::DiskFull, idle);
         assert!(admission.is_disk_full());
         assert_eq!(admission.begin(ms(1000)), Err(Shed::DiskFull));
         assert_eq!(admission.check(ms(1001)), Ok(()));
         assert_eq!(admission.begin(ms(1001)), Ok(()), "the one that tries");
         assert_eq!(admission.begin(ms(1001)), Err(Shed::DiskFull));
-        admission.end(ms(1003), Ended::DiskFull);
+        admission.end(ms(1003), Ended::DiskFull, idle);
         assert_eq!(admission.begin(ms(2002)), Err(Shed::DiskFull));
         assert_eq!(admission.begin(ms(2003)), Ok(()));
         // What says nothing of the disk does not end it, and the next one tries.
-        admission.end(ms(2004), Ended::Otherwise);
+        admission.end(ms(2004), Ended::Otherwise, idle);
         assert_eq!(admission.begin(ms(2005)), Err(Shed::DiskFull));
         assert_eq!(admission.begin(ms(3003)), Ok(()));
         let (took, flush) = (ms(1), FLUSH);
-        admission.end(ms(3004), Ended::Stored { took, flush });
+        admission.end(ms(3004), Ended::Stored { took, flush }, idle);
         assert!(!admission.is_disk_full());
         assert_eq!(admission.begin(ms(3004)), Ok(()));
     }
@@ -460,7 +618,7 @@ mod tests {
         for round in 1..50 {
             let now = ms(100) * round;
             admission.begin(now).unwrap();
-            admission.end(now, Ended::Otherwise);
+            admission.end(now, Ended::Otherwise, idle);
         }
         assert_eq!(admission.window.ends, 0);
         assert_eq!(admission.under_way(), 0);

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use hookseal_domain::admission::{Admission, Ended, Shed};
+use hookseal_domain::admission::{Admission, Ended, Shed, Worked};
 use hookseal_store::error::{AcceptError, StoreError};
 
 use crate::metrics::admission::AdmissionMetrics;
@@ -21,6 +22,8 @@ pub(crate) struct Door {
     opened_at: Instant,
     state: Mutex<State>,
     metrics: AdmissionMetrics,
+    /// Of the threads that serve requests; `None` where there are none, as in a test.
+    runtime: Option<RuntimeMetrics>,
 }
 
 #[derive(Default)]
@@ -45,6 +48,7 @@ impl Door {
             opened_at: Instant::now(),
             state: Mutex::default(),
             metrics: AdmissionMetrics::register(registry),
+            runtime: Handle::try_current().ok().map(|handle| handle.metrics()),
         }
     }
 
@@ -79,7 +83,7 @@ impl Door {
         let now = self.now();
         let mut state = self.state.lock();
         let was_full = state.admission.is_disk_full();
-        state.admission.end(now, ended);
+        state.admission.end(now, ended, || self.worked());
         let is_full = state.admission.is_disk_full();
         self.metrics.stands(&state.admission);
         drop(state);
@@ -101,6 +105,19 @@ impl Door {
                 under_way,
                 "More is published than can be stored in time: some is refused, with {under_way} under way"
             );
+        }
+    }
+
+    fn worked(&self) -> Worked {
+        let Some(runtime) = &self.runtime else {
+            return Worked::default();
+        };
+        let threads = runtime.num_workers();
+        Worked {
+            total: (0..threads)
+                .map(|thread| runtime.worker_total_busy_duration(thread))
+                .sum(),
+            threads: u32::try_from(threads).unwrap_or(u32::MAX),
         }
     }
 
