@@ -14,7 +14,7 @@ use tracing::warn;
 
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::transport::failure::TlsFailure;
-use hookseal_domain::transport::policy::{ResolvedTransport, UnusablePolicy};
+use hookseal_domain::transport::policy::{IdentityChoice, ResolvedTransport, UnusablePolicy};
 use hookseal_egress::{Egress, Transport, TransportError};
 
 use crate::prepared::Unusable;
@@ -80,13 +80,18 @@ impl Transports {
 // === impl LazyTransport ===
 
 impl LazyTransport {
-    /// The transport; made where nobody waits for the thread, once for all who ask.
+    /// The transport; made once for all who ask, and where nobody waits for the thread if that takes
+    /// its time.
     pub(crate) async fn get(&self, egress: &Egress) -> Result<Arc<Transport>, Unusable> {
         let make = || async {
-            let (egress, resolved) = (egress.clone(), Arc::clone(&self.of));
-            let made = task::spawn_blocking(move || egress.transport(&resolved)).await;
-            // It panicked, or everything ends.
-            let made = made.map_err(|_| Unusable::Unreadable)?;
+            let made = if reads_certificates(&self.of) {
+                let (egress, resolved) = (egress.clone(), Arc::clone(&self.of));
+                let made = task::spawn_blocking(move || egress.transport(&resolved)).await;
+                // It panicked, or everything ends.
+                made.map_err(|_| Unusable::Unreadable)?
+            } else {
+                egress.transport(&self.of)
+            };
             if let Err(error) = &made {
                 say_unusable(self.endpoint, error);
             }
@@ -107,6 +112,13 @@ impl LazyTransport {
             transport.retire();
         }
     }
+}
+
+/// Whether making it takes long. Else it is a matter of microseconds, for which no thread is to be
+/// woken, let alone one for each of a thousand endpoints that are sent to for the first time.
+fn reads_certificates(resolved: &ResolvedTransport) -> bool {
+    let own_identity = matches!(resolved.client_identity, Some(IdentityChoice::Own(_)));
+    own_identity || resolved.trust_anchors.is_some()
 }
 
 /// Says that nothing can be sent to an endpoint.
