@@ -6,6 +6,7 @@ use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::Ended;
 use hookseal_domain::delivery::breaker::PauseReason;
 use hookseal_domain::delivery::priority::Priority;
+use hookseal_domain::endpoint::EndpointSpec;
 use hookseal_domain::message::options::MessageOptions;
 use hookseal_store::inspect::DeliveryStatus;
 use hookseal_testkit::fake_endpoint::FakeEndpoint;
@@ -43,18 +44,21 @@ async fn classes_share_a_single_permit_by_weight_and_none_waits_for_ever() {
         let name = format!("{}-{lane}", class.as_str());
         Channel::parse(&name).unwrap()
     };
+    // Disabled until all is there, so that nothing is served because it came first.
+    let mut endpoints = Vec::new();
     for class in Priority::ALL {
         for lane in 0..LANES {
             let channels = Some(vec![channel(class, lane)]);
-            world
-                .endpoint_with(&hook.url(), |spec| spec.subscription.channels = channels)
-                .await;
+            let disabled = |spec: &mut EndpointSpec| {
+                spec.subscription.channels = channels;
+                spec.disabled = true;
+            };
+            endpoints.push(world.endpoint_with(&hook.url(), disabled).await);
         }
     }
-    // The lowest first: they are not served because they came first.
     let wanted = [40, 16, 8];
     let mut total = 0;
-    for (class, each) in Priority::ALL.into_iter().zip(wanted).rev() {
+    for (class, each) in Priority::ALL.into_iter().zip(wanted) {
         for _ in 0..each {
             for lane in 0..LANES {
                 let options = MessageOptions {
@@ -68,13 +72,23 @@ async fn classes_share_a_single_permit_by_weight_and_none_waits_for_ever() {
             }
         }
     }
-    let already = counts(&bodies(&hook));
-    let from: usize = already.iter().sum();
-    // Two rounds of 21 turns, while all of them have something left.
+    for endpoint in endpoints {
+        let enable = |spec: &mut EndpointSpec| spec.disabled = false;
+        world.update_endpoint(endpoint, enable).await;
+        world.engine.backlog_changed(world.app, endpoint);
+    }
+    // A round of 21 turns until all of them wait, then two while all have something left.
+    let from = hook.received().len() + 21;
     hook.receives(from + 42).await.unwrap();
+    let already = counts(&bodies(&hook)[..from]);
     let [high, normal, bulk] = counts(&bodies(&hook)[from..from + 42]);
     let left = wanted.map(|each| each * LANES);
-    assert!(left[0] > already[0] + high, "{already:?} of {left:?}");
+    for (left, gone) in left
+        .into_iter()
+        .zip([high, normal, bulk].iter().zip(already))
+    {
+        assert!(left > gone.0 + gone.1, "{already:?} went before");
+    }
     assert!((28..=36).contains(&high), "{high} {normal} {bulk}");
     assert!((6..=10).contains(&normal), "{high} {normal} {bulk}");
     assert!((1..=4).contains(&bulk), "{high} {normal} {bulk}");
