@@ -13,6 +13,7 @@ use crate::endpoint::headers::EndpointHeaders;
 use crate::endpoint::url::EndpointUrl;
 use crate::id::EndpointId;
 use crate::limits::PARK_ON_MAX;
+use crate::operational::Enabled;
 use crate::signature::key::SigningKey;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
@@ -105,6 +106,19 @@ pub struct LiveKey {
 /// Status codes (4xx) that mean "the data is wrong": inspect, do not retry.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ParkOn(Vec<u16>);
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// Whether deliveries are made to it, whoever switched it off.
+    pub const fn enabled(&self) -> Enabled {
+        if self.spec.disabled || self.switched_off.is_some() {
+            Enabled::No
+        } else {
+            Enabled::Yes
+        }
+    }
+}
 
 // === impl ParkOn ===
 

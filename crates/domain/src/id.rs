@@ -169,6 +169,15 @@ impl IdGenerator {
         }
     }
 
+    /// Goes on above `floor`, too.
+    pub fn raise(&mut self, floor: Option<i64>) {
+        let floor_time = floor.map_or(0, |id| id >> TAIL_BITS);
+        if floor_time >= self.last_time {
+            self.last_time = floor_time;
+            self.sequence = SEQUENCE_MAX;
+        }
+    }
+
     /// The next id. When the clock stands still or steps back, ids go on from the last one; a full
     /// millisecond borrows the next.
     pub fn next_id(&mut self, now: Timestamp) -> RawId {

@@ -13,6 +13,7 @@ pub mod event_type;
 pub mod id;
 pub mod limits;
 pub mod message;
+pub mod operational;
 pub mod secret;
 pub mod signature;
 pub mod slice;

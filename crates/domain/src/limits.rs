@@ -34,6 +34,9 @@ pub const SCHEMAS_BYTES_MAX: usize = 1 << 20;
 pub const EVENT_TYPES_WITH_RULES_MAX: usize = 5000;
 /// Most endpoints of one application: one message makes one row for each.
 pub const ENDPOINTS_PER_APPLICATION_MAX: usize = 10_000;
+/// Most endpoints of an organisation for operational events: each event makes one row for each, in the
+/// transaction of what it tells.
+pub const OPERATIONAL_ENDPOINTS_MAX: usize = 50;
 /// Most signing keys of one endpoint that are valid at once: each adds a signature to each request.
 pub const SIGNING_KEYS_MAX: usize = 5;
 /// Longest overlap of an old signing key, in seconds: the contract's week.

@@ -5,6 +5,7 @@
 //! again; a lane never waits for another lane; what is in memory is bounded.
 
 mod admission;
+mod aftermath;
 mod backlog;
 mod breakers;
 mod budget;
@@ -52,7 +53,7 @@ use hookseal_domain::admission::Shed;
 use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::delivery::{DeliveryKey, Ended};
 use hookseal_domain::event_type::EventTypeName;
-use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
+use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId, RawId};
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_domain::transport::policy::TransportDefaults;
@@ -70,9 +71,6 @@ pub use crate::probe::ProbeError;
 use crate::publish::{Publish, PublishError, Published};
 use crate::shared::Shared;
 pub use crate::shutdown::ShutdownReport;
-
-/// The cell of an embedded store; part of the ids made here.
-const EMBEDDED_CELL: u8 = 0;
 
 /// The running engine. Cheap to clone; stops with [`Engine::shutdown`].
 #[derive(Clone)]
@@ -108,8 +106,7 @@ impl Engine {
             session.epoch,
             session.taken_back
         );
-        let ids = IdGenerator::new(EMBEDDED_CELL, session.node, session.highest_id);
-        let shared = Arc::new(Shared::new(parts, ids, registry));
+        let shared = Arc::new(Shared::new(parts, session.ids, registry));
         shared.spawn(schedule::run(Arc::clone(&shared)));
         shared.spawn(timers::run(Arc::clone(&shared)));
         shared.spawn(backlog::run(Arc::clone(&shared)));
@@ -119,6 +116,7 @@ impl Engine {
         shared.spawn(breakers::follow_changes(Arc::clone(&shared)));
         shared.spawn(handshakes::run(Arc::clone(&shared)));
         shared.spawn(tasks::run(Arc::clone(&shared)));
+        shared.spawn(aftermath::run(Arc::clone(&shared)));
         Ok(Self { shared })
     }
 
@@ -145,6 +143,12 @@ impl Engine {
             .routes
             .find(&*self.shared.store, org, app)
             .await?;
+        Ok(routes.map(|routes| Arc::clone(&routes.routing)))
+    }
+
+    /// The same for an application that nobody names.
+    pub async fn routing_of(&self, app: AppId) -> Result<Option<Arc<Routing>>, StoreError> {
+        let routes = self.shared.routes.get(&*self.shared.store, app).await?;
         Ok(routes.map(|routes| Arc::clone(&routes.routing)))
     }
 

@@ -4,16 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::error;
 
 use hookseal_domain::delivery::throttle::Pace;
 use hookseal_domain::endpoint::Destination;
-use hookseal_domain::id::{AppId, IdGenerator, RawId};
+use hookseal_domain::id::{AppId, RawId};
 use hookseal_egress::Egress;
 use hookseal_store::Store;
+use hookseal_store::ids::Ids;
 
 use crate::EngineParts;
 use crate::admission::Door;
@@ -76,14 +76,14 @@ pub(crate) struct Shared {
     pub(crate) backlogs_unknown: AtomicBool,
     /// What is counted.
     pub(crate) metrics: EngineMetrics,
-    ids: Mutex<IdGenerator>,
+    ids: Arc<Ids>,
     stopping: watch::Sender<bool>,
 }
 
 // === impl Shared ===
 
 impl Shared {
-    pub(crate) fn new(parts: EngineParts, ids: IdGenerator, registry: &mut Registry) -> Self {
+    pub(crate) fn new(parts: EngineParts, ids: Arc<Ids>, registry: &mut Registry) -> Self {
         let EngineParts {
             store,
             egress,
@@ -122,7 +122,7 @@ impl Shared {
             // What an earlier process left.
             backlogs_unknown: AtomicBool::new(true),
             metrics,
-            ids: Mutex::new(ids),
+            ids,
             stopping: watch::Sender::new(false),
             config,
         }
@@ -131,7 +131,7 @@ impl Shared {
     /// A new id.
     pub(crate) fn next_id<Id: From<RawId>>(&self) -> Id {
         let now = self.clock.now();
-        self.ids.lock().next_id(now).into()
+        self.ids.next(now)
     }
 
     /// How fast a lane may go, as configured.

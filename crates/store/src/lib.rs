@@ -3,11 +3,14 @@
 //! [`Store`] is a trait by intent, not by table: each method is one step of the product, and each
 //! back end writes it in its own best way. One conformance suite runs against all of them.
 
+pub mod aftermath;
 pub mod catalogue;
 mod codes;
 pub mod config;
 pub mod error;
+pub mod ids;
 pub mod inspect;
+pub mod operational;
 pub mod page;
 pub mod publish;
 pub mod reference;
@@ -42,6 +45,7 @@ use crate::inspect::{
     AttemptFilter, AttemptScope, DeliveredMessage, Destined, MessageFilter, MessageStatusFilter,
     OrderHead,
 };
+use crate::operational::OperationalStore;
 use crate::page::{Page, PageRequest};
 use crate::publish::{Accepted, Idempotency, NewMessage};
 use crate::reference::{AppRef, EndpointRef, MessageRef};
@@ -57,9 +61,11 @@ use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Re
 /// [`Store::record`]. A change and whatever follows from it is one transaction. References are
 /// looked up within the organisation or application given, never beyond. What concerns transport
 /// security is in [`TransportStore`], what concerns tasks in [`TaskStore`], tokens in [`TokenStore`], the
-/// rules of event types in [`CatalogueStore`].
+/// rules of event types in [`CatalogueStore`], what the organisation is told in [`OperationalStore`].
 #[async_trait]
-pub trait Store: CatalogueStore + TransportStore + TaskStore + TokenStore + Send + Sync {
+pub trait Store:
+    CatalogueStore + TransportStore + TaskStore + TokenStore + OperationalStore + Send + Sync
+{
     // --- the node ---
 
     /// Begins a new epoch of this node: what an earlier process of it still owned comes back as

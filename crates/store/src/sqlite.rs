@@ -30,6 +30,8 @@ mod idempotency;
 mod keyring;
 mod messages;
 mod migrate;
+mod operational;
+mod operational_store;
 mod order;
 mod order_heads;
 mod portal_tokens;
@@ -59,9 +61,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::aftermath::Collected;
 use crate::error::StoreError;
+use crate::ids::Ids;
 use crate::seal::{KeyOwner, MasterKey, SealError};
-use crate::sqlite::batch::first;
+use crate::sqlite::batch::{Means, first};
 use crate::sqlite::checkpoint::{Checkpointer, Progress};
 use crate::sqlite::connection::Place;
 use crate::sqlite::fatal::Fatal;
@@ -139,6 +143,7 @@ pub struct SqliteStore {
     _checkpointer: Checkpointer,
     readers: Readers,
     keyring: Arc<Keyring>,
+    aftermath: Arc<Collected>,
     fatal: Fatal,
     _lock: File,
 }
@@ -172,6 +177,11 @@ impl SqliteStore {
         let fatal = Fatal::new();
         let progress = Arc::new(Progress::default());
         let node = i64::from(options.node);
+        let means = Means {
+            keyring: Arc::new(Keyring::new(master)),
+            ids: Arc::new(Ids::new(options.node)),
+            aftermath: Arc::default(),
+        };
         Ok(Self {
             readers: Readers::start(&place, READ_TIME_LIMIT, fatal.clone())?,
             _checkpointer: Checkpointer::start(
@@ -179,8 +189,9 @@ impl SqliteStore {
                 Arc::clone(&progress),
                 fatal.clone(),
             )?,
-            writer: Writer::start(connection, node, progress, fatal.clone())?,
-            keyring: Arc::new(Keyring::new(master)),
+            writer: Writer::start(connection, means.clone(), node, progress, fatal.clone())?,
+            keyring: means.keyring,
+            aftermath: means.aftermath,
             fatal,
             _lock: lock,
         })

@@ -1,5 +1,7 @@
 //! What goes between the store and the deliverer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use hookseal_domain::delivery::attempt::Attempt;
@@ -10,13 +12,17 @@ use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::AppId;
 use hookseal_domain::time::Timestamp;
 
+use crate::ids::Ids;
+
 /// This process, as the store knows it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct NodeSession {
     /// The node's number, 0 to 255; part of the ids it makes.
     pub node: u8,
     /// Fences what an earlier process of this node may still write.
     pub epoch: i64,
+    /// Makes its ids, above all that it made before.
+    pub ids: Arc<Ids>,
     /// The highest id that this node may have made before; `None` if none.
     pub highest_id: Option<i64>,
     /// How many deliveries came back from an earlier process.

@@ -27,7 +27,7 @@ use crate::tasks::{StepReport, TaskClaim};
 
 /// A payload that is kept shorter than this is forgotten by an index of its own; retention finds
 /// the others in the order that they came in. The contract's default.
-const USUAL_RETENTION: Duration = Duration::from_hours(90 * 24);
+pub(super) const USUAL_RETENTION: Duration = Duration::from_hours(90 * 24);
 
 const INSERT_MESSAGE: &str = "INSERT INTO message (slice, app, id, event_type, event_id, channels, \
     tags, payload, payload_size, key_version, payload_expires, expires_early) \
@@ -84,21 +84,31 @@ fn insert(
     {
         return Ok(Err(AcceptError::StepVoid));
     }
-    if let Err(error) = insert_message(batch, slice, message, sealed) {
+    if let Err(error) = insert_all(batch, message, sealed) {
         if Failure::is_unique_violation(&error) {
             return Ok(Err(AcceptError::EventIdTaken));
         }
         return Err(error.into());
     }
-    if !message.options.is_default() {
-        insert_options(batch, slice, message)?;
-    }
-    insert_deliveries(batch, slice, message)?;
     if let Some(claim) = message.step_of {
         advance(batch, claim, message)?;
     }
     idempotency::remember(batch, slice, request, message.id.raw())?;
     Ok(Ok(Accepted::New))
+}
+
+/// Writes a message with all that belongs to it.
+pub(super) fn insert_all(
+    batch: &Batch<'_>,
+    message: &NewMessage,
+    sealed: &Sealed,
+) -> rusqlite::Result<()> {
+    let slice = Slice::of(message.app).as_i64();
+    insert_message(batch, slice, message, sealed)?;
+    if !message.options.is_default() {
+        insert_options(batch, slice, message)?;
+    }
+    insert_deliveries(batch, slice, message)
 }
 
 /// Takes down that a broadcast has come past the message's application.

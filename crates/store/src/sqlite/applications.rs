@@ -31,9 +31,13 @@ macro_rules! select {
 }
 
 const BY_ID: &str = select!("slice = ?1 AND id = ?2");
+/// For whoever names it: the operational one is not for them.
+const NAMED: &str = select!("slice = ?1 AND id = ?2 AND operational = 0");
 const BY_UID: &str = select!("org = ?1 AND uid = ?2");
-const LIST_UP: &str = select!("org = ?1 AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4");
-const LIST_DOWN: &str = select!("org = ?1 AND id > ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4");
+const LIST_UP: &str =
+    select!("org = ?1 AND id > ?2 AND id < ?3 AND operational = 0 ORDER BY id LIMIT ?4");
+const LIST_DOWN: &str =
+    select!("org = ?1 AND id > ?2 AND id < ?3 AND operational = 0 ORDER BY id DESC LIMIT ?4");
 const INSERT: &str = "INSERT INTO application \
     (slice, id, org, uid, name, throttle_rate, metadata, version, updated_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)";
@@ -47,8 +51,9 @@ const DELETE_ENDPOINTS: &str = "UPDATE endpoint SET uid = NULL, headers = x'', d
     release_held = 1 WHERE slice = ?1 AND app = ?2 AND deleted_at IS NULL";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 8] = [
+pub(super) const STATEMENTS: [&str; 9] = [
     BY_ID,
+    NAMED,
     BY_UID,
     LIST_UP,
     LIST_DOWN,
@@ -205,7 +210,11 @@ pub(super) fn find(
     app: &AppRef,
 ) -> Result<Option<(Application, i64)>, Failure> {
     match app {
-        Reference::Id(id) => Ok(live(connection, *id)?.filter(|(found, _)| found.org == org)),
+        Reference::Id(id) => {
+            let key = [Slice::of(*id).as_i64(), id.raw()];
+            let found = all(connection, NAMED, key, read)?.pop();
+            Ok(found.filter(|(found, _)| found.org == org))
+        }
         Reference::Uid(uid) => {
             let key = params![org.as_bytes(), uid];
             Ok(all(connection, BY_UID, key, read)?.pop())

@@ -3,23 +3,42 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, Params, Row};
 
-use hookseal_domain::id::AppId;
+use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::slice::Slice;
 
+use crate::aftermath::{Aftermath, Collected};
+use crate::ids::Ids;
 use crate::sqlite::failure::Failure;
+use crate::sqlite::keyring::Keyring;
 
 const VERSION: &str =
     "SELECT version FROM application WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
 const CHANGED: &str = "UPDATE application SET version = version + 1, endpoints = endpoints + ?3 \
     WHERE slice = ?1 AND id = ?2";
 
+/// What transactions work with besides the database.
+#[derive(Clone)]
+pub(super) struct Means {
+    /// The data keys.
+    pub(super) keyring: Arc<Keyring>,
+    /// The ids of what a transaction makes by the way.
+    pub(super) ids: Arc<Ids>,
+    /// What is to be done once they are durable.
+    pub(super) aftermath: Arc<Collected>,
+}
+
 /// An open transaction.
 pub(super) struct Batch<'c> {
     /// The writer's connection.
     pub(super) connection: &'c Connection,
+    /// What it works with.
+    pub(super) means: &'c Means,
+    /// What it leaves to be done.
+    pub(super) aftermath: RefCell<Aftermath>,
     /// This node and its epoch.
     pub(super) node: i64,
     pub(super) epoch: i64,
@@ -33,9 +52,11 @@ pub(super) struct Batch<'c> {
 // === impl Batch ===
 
 impl<'c> Batch<'c> {
-    pub(super) fn new(connection: &'c Connection, node: i64, epoch: i64) -> Self {
+    pub(super) fn new(connection: &'c Connection, means: &'c Means, node: i64, epoch: i64) -> Self {
         Self {
             connection,
+            means,
+            aftermath: RefCell::default(),
             node,
             epoch,
             versions: HashMap::new(),
@@ -86,6 +107,12 @@ impl<'c> Batch<'c> {
         self.execute(CHANGED, key)?;
         self.versions.remove(&app);
         Ok(())
+    }
+
+    /// Takes down that an endpoint's backlog grew by the way.
+    pub(super) fn backlogged(&self, app: AppId, endpoint: EndpointId) {
+        let mut aftermath = self.aftermath.borrow_mut();
+        aftermath.backlogged.insert((app, endpoint));
     }
 }
 

@@ -109,9 +109,11 @@ pub(super) async fn begin_epoch(
         let taken_back = batch.execute(TAKE_BACK, [node])?;
         let highest_id = batch.first(HIGHEST_ID, [], |row| row.get(0))?.flatten();
         batch.epoch = epoch;
+        batch.means.ids.raise(highest_id);
         Ok(Ok(NodeSession {
             node: u8::try_from(node).unwrap_or_default(),
             epoch,
+            ids: Arc::clone(&batch.means.ids),
             highest_id,
             taken_back: u64::try_from(taken_back).unwrap_or(u64::MAX),
         }))

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::id::{AppId, EndpointId};
+use hookseal_domain::operational::EndpointChange;
 use hookseal_domain::secret::Secret;
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
@@ -17,6 +18,7 @@ use crate::sqlite::batch::Batch;
 use crate::sqlite::endpoints::{self, EndpointRow};
 use crate::sqlite::failure::{Failure, corrupt};
 use crate::sqlite::keyring::DataKeys;
+use crate::sqlite::operational;
 use crate::sqlite::rows::json;
 
 const SET: &str = "UPDATE endpoint SET key_version = ?4, headers = ?5, updated_at = ?6 \
@@ -65,6 +67,10 @@ pub(super) async fn set(
             return Ok(Err(ChangeError::NotFound));
         }
         batch.changed(app, 0)?;
+        let after = endpoints::live(batch.connection, app, endpoint)?;
+        let uid = after.and_then(|after| after.endpoint.spec.uid);
+        let (named, changes) = ((endpoint, uid.as_ref()), [EndpointChange::Updated]);
+        operational::endpoint_changed(batch, app, named, now, &changes)?;
         Ok(Ok(()))
     };
     store.writer.change(set).await

@@ -6,7 +6,8 @@ use rusqlite::{Connection, Row, params};
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn, SwitchedOff};
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
-use hookseal_domain::limits::ENDPOINTS_PER_APPLICATION_MAX;
+use hookseal_domain::limits::{ENDPOINTS_PER_APPLICATION_MAX, OPERATIONAL_ENDPOINTS_MAX};
+use hookseal_domain::operational::EndpointChange;
 use hookseal_domain::slice::Slice;
 use hookseal_domain::subscription::Subscription;
 use hookseal_domain::time::Timestamp;
@@ -23,7 +24,9 @@ use crate::sqlite::batch::{Batch, all, first};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
-use crate::sqlite::{endpoint_discipline, endpoint_headers, endpoint_transports, signing_keys};
+use crate::sqlite::{
+    endpoint_discipline, endpoint_headers, endpoint_transports, operational, signing_keys,
+};
 
 macro_rules! select {
     ($which:literal) => {
@@ -41,8 +44,8 @@ const BY_ID: &str = select!("id = ?3");
 const BY_UID: &str = select!("uid = ?3");
 const LIST_UP: &str = select!("id > ?3 AND id < ?4 ORDER BY id LIMIT ?5");
 const LIST_DOWN: &str = select!("id > ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5");
-const COUNT: &str =
-    "SELECT endpoints FROM application WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
+const COUNT: &str = "SELECT endpoints, operational FROM application \
+    WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
 const INSERT: &str = "INSERT INTO endpoint (slice, app, id, uid, url, description, disabled, \
     event_types, channels, throttle_rate, park_on, discipline, metadata, key_version, headers, \
     generation, updated_at) \
@@ -109,13 +112,8 @@ pub(super) async fn create(
             }
             Earlier::OtherBody => return Ok(Err(ChangeError::IdempotencyKeyReused)),
         }
-        let key = [slice, new.app.raw()];
-        let Some(count) = batch.first(COUNT, key, |row| row.get::<_, u32>(0))? else {
-            return Ok(Err(ChangeError::NotFound));
-        };
-        if usize::try_from(count).is_ok_and(|count| count >= ENDPOINTS_PER_APPLICATION_MAX) {
-            let max = ENDPOINTS_PER_APPLICATION_MAX;
-            return Ok(Err(ChangeError::TooMany { max }));
+        if let Err(refused) = room_for_one(batch, new.app)? {
+            return Ok(Err(refused));
         }
         if is_taken(batch.connection, new.app, new.spec.uid.as_ref(), new.id)? {
             return Ok(Err(ChangeError::NameTaken));
@@ -123,6 +121,9 @@ pub(super) async fn create(
         insert(batch, slice, &new, &headers)?;
         signing_keys::insert(batch, new.app, new.id, 1, &first_key)?;
         batch.changed(new.app, 1)?;
+        let named = (new.id, new.spec.uid.as_ref());
+        let changes = [EndpointChange::Created];
+        operational::endpoint_changed(batch, new.app, named, new.now, &changes)?;
         idempotency::remember(batch, slice, request.as_ref(), new.id.raw())?;
         Ok(Ok(Created::New(Endpoint {
             id: new.id,
@@ -132,6 +133,24 @@ pub(super) async fn create(
         })))
     };
     store.writer.change(create).await
+}
+
+/// Whether the application takes another endpoint.
+fn room_for_one(batch: &Batch<'_>, app: AppId) -> Result<Result<(), ChangeError>, Failure> {
+    let key = [Slice::of(app).as_i64(), app.raw()];
+    let found = batch.first(COUNT, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((count, operational)): Option<(u32, bool)> = found else {
+        return Ok(Err(ChangeError::NotFound));
+    };
+    let max = if operational {
+        OPERATIONAL_ENDPOINTS_MAX
+    } else {
+        ENDPOINTS_PER_APPLICATION_MAX
+    };
+    if usize::try_from(count).is_ok_and(|count| count >= max) {
+        return Ok(Err(ChangeError::TooMany { max }));
+    }
+    Ok(Ok(()))
 }
 
 fn insert(
@@ -221,9 +240,9 @@ pub(super) async fn update(
     now: Timestamp,
 ) -> Result<Endpoint, ChangeError> {
     let update = move |batch: &mut Batch<'_>| {
-        if live(batch.connection, app, endpoint)?.is_none() {
+        let Some(before) = live(batch.connection, app, endpoint)? else {
             return Ok(Err(ChangeError::NotFound));
-        }
+        };
         if is_taken(batch.connection, app, spec.uid.as_ref(), endpoint)? {
             return Ok(Err(ChangeError::NameTaken));
         }
@@ -245,10 +264,26 @@ pub(super) async fn update(
         ];
         batch.execute(UPDATE, row)?;
         batch.changed(app, 0)?;
-        let updated = live(batch.connection, app, endpoint)?;
-        Ok(updated.map_or(Err(ChangeError::NotFound), |row| Ok(row.endpoint)))
+        let Some(updated) = live(batch.connection, app, endpoint)? else {
+            return Ok(Err(ChangeError::NotFound));
+        };
+        tell_of_update(batch, app, &before.endpoint, &updated.endpoint)?;
+        Ok(Ok(updated.endpoint))
     };
     store.writer.change(update).await
+}
+
+fn tell_of_update(
+    batch: &Batch<'_>,
+    app: AppId,
+    before: &Endpoint,
+    after: &Endpoint,
+) -> Result<(), Failure> {
+    let switched = EndpointChange::between(before.enabled(), after.enabled());
+    let mut changes = vec![EndpointChange::Updated];
+    changes.extend(switched);
+    let named = (after.id, after.spec.uid.as_ref());
+    operational::endpoint_changed(batch, app, named, after.updated_at, &changes)
 }
 
 /// Deletes an endpoint, and its secrets for good.
@@ -259,6 +294,9 @@ pub(super) async fn delete(
     now: Timestamp,
 ) -> Result<(), ChangeError> {
     let delete = move |batch: &mut Batch<'_>| {
+        let Some(before) = live(batch.connection, app, endpoint)? else {
+            return Ok(Err(ChangeError::NotFound));
+        };
         let slice = Slice::of(app).as_i64();
         let key = [slice, app.raw(), endpoint.raw(), now.as_millis()];
         if batch.execute(DELETE, key)? == 0 {
@@ -267,6 +305,9 @@ pub(super) async fn delete(
         signing_keys::forget(batch, app, endpoint)?;
         endpoint_transports::forget(batch, app, Some(endpoint))?;
         batch.changed(app, -1)?;
+        let named = (endpoint, before.endpoint.spec.uid.as_ref());
+        let changes = [EndpointChange::Deleted];
+        operational::endpoint_changed(batch, app, named, now, &changes)?;
         Ok(Ok(()))
     };
     store.writer.change(delete).await

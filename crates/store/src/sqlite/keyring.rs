@@ -183,6 +183,33 @@ impl Keyring {
         }
     }
 
+    /// Keys to seal with in a transaction that is open, of which the current one is replaced first if
+    /// it has sealed for long enough. What it sees is not kept, as above.
+    pub(super) fn to_seal(
+        &self,
+        batch: &Batch<'_>,
+        owner: impl Into<KeyOwner>,
+        now: Timestamp,
+    ) -> Result<Arc<DataKeys>, Failure> {
+        let owner = owner.into();
+        let cached = self.cached(owner);
+        if let Some(keys) = &cached
+            && keys.version_to_replace(now).is_none()
+        {
+            return Ok(Arc::clone(keys));
+        }
+        let mut keys = self.read(batch.connection, owner)?;
+        if let Some(version) = keys.version_to_replace(now) {
+            let next = version + 1;
+            insert(batch, owner, next, &self.make(owner, next)?, now)?;
+            keys = self.read(batch.connection, owner)?;
+        }
+        if let Some(old) = cached {
+            old.outdated.store(true, Ordering::Relaxed);
+        }
+        Ok(Arc::new(keys))
+    }
+
     fn read(&self, connection: &Connection, owner: KeyOwner) -> Result<DataKeys, Failure> {
         let mut made_at = Timestamp::default();
         let unwrap = |row: &Row<'_>| {
@@ -314,29 +341,37 @@ fn name(place: Place<'_>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rusqlite::Connection;
 
     use hookseal_domain::id::{AppId, OrgId};
     use hookseal_domain::secret::Secret;
     use hookseal_domain::time::Timestamp;
 
-    use super::{Keyring, OWNERS_MAX, insert};
+    use super::{Keyring, LIFETIME, OWNERS_MAX, insert};
+    use crate::ids::Ids;
     use crate::seal::{KeyOwner, MasterKey, Place};
-    use crate::sqlite::batch::Batch;
+    use crate::sqlite::batch::{Batch, Means};
     use crate::sqlite::migrate;
 
     const PLACE: Place<'_> = Place::MessagePayload { message: 1 };
 
-    fn keyring() -> (Keyring, Connection) {
+    fn keyring() -> (Means, Connection) {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate::migrate(&mut connection).unwrap();
         let master = MasterKey::new(&Secret::new([7; 32])).unwrap();
-        (Keyring::new(master), connection)
+        let means = Means {
+            keyring: Arc::new(Keyring::new(master)),
+            ids: Arc::new(Ids::new(0)),
+            aftermath: Arc::default(),
+        };
+        (means, connection)
     }
 
-    fn make(keyring: &Keyring, connection: &Connection, owner: KeyOwner, version: i64) {
-        let wrapped = keyring.make(owner, version).unwrap();
-        let batch = Batch::new(connection, 0, 1);
+    fn make(means: &Means, connection: &Connection, owner: KeyOwner, version: i64) {
+        let wrapped = means.keyring.make(owner, version).unwrap();
+        let batch = Batch::new(connection, means, 0, 1);
         insert(&batch, owner, version, &wrapped, Timestamp::default()).unwrap();
     }
 
@@ -347,12 +382,13 @@ mod tests {
     }
 
     fn check_reading_again(owner: KeyOwner) {
-        let (keyring, connection) = keyring();
+        let (means, connection) = keyring();
+        let keyring = &means.keyring;
         assert!(keyring.load(&connection, owner).unwrap().is_none());
-        make(&keyring, &connection, owner, 1);
+        make(&means, &connection, owner, 1);
         let old = keyring.load(&connection, owner).unwrap().unwrap();
-        make(&keyring, &connection, owner, 2);
-        let batch = Batch::new(&connection, 0, 1);
+        make(&means, &connection, owner, 2);
+        let batch = Batch::new(&connection, &means, 0, 1);
         let sealed = keyring.within(&batch, owner, 2).unwrap();
         let sealed = sealed.seal(PLACE, b"it").unwrap();
         assert_eq!(sealed.key_version, 2);
@@ -364,16 +400,38 @@ mod tests {
         assert_eq!(new.open(PLACE, 2, &sealed.bytes).unwrap(), "it");
         assert!(new.open(PLACE, 3, &sealed.bytes).is_err());
         let same = keyring.load(&connection, owner).unwrap().unwrap();
-        assert!(std::sync::Arc::ptr_eq(&same, &new), "its uses are kept");
+        assert!(Arc::ptr_eq(&same, &new), "its uses are kept");
         assert!(keyring.cached(owner).is_some());
     }
 
     #[test]
+    fn an_old_key_is_replaced_within_a_transaction() {
+        let owner = KeyOwner::from(AppId::from_raw(1));
+        let (means, connection) = keyring();
+        let keyring = &means.keyring;
+        make(&means, &connection, owner, 1);
+        let first = keyring.load(&connection, owner).unwrap().unwrap();
+        let batch = Batch::new(&connection, &means, 0, 1);
+        let begin = Timestamp::default();
+        let young = keyring.to_seal(&batch, owner, begin.plus(LIFETIME / 2));
+        assert!(Arc::ptr_eq(&young.unwrap(), &first));
+        for _ in 0..2 {
+            let old = keyring
+                .to_seal(&batch, owner, begin.plus(LIFETIME))
+                .unwrap();
+            assert_eq!(old.seal(PLACE, b"it").unwrap().key_version, 2);
+        }
+        let again = keyring.load(&connection, owner).unwrap().unwrap();
+        assert_eq!(again.keys.len(), 2, "it is known from now on");
+    }
+
+    #[test]
     fn one_owner_too_many_is_forgotten_alone() {
-        let (keyring, connection) = keyring();
+        let (means, connection) = keyring();
+        let keyring = &means.keyring;
         for number in 0..OWNERS_MAX + 3 {
             let owner = AppId::from_raw(i64::try_from(number).unwrap()).into();
-            make(&keyring, &connection, owner, 1);
+            make(&means, &connection, owner, 1);
             keyring.load(&connection, owner).unwrap().unwrap();
             assert!(keyring.cached(owner).is_some());
         }

@@ -32,6 +32,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "catalogue",
         include_str!("../../migrations/sqlite/0006_catalogue.sql"),
     ),
+    (
+        "operational",
+        include_str!("../../migrations/sqlite/0007_operational.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

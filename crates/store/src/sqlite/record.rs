@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::{Ended, Next};
+use hookseal_domain::operational::{DeliveryChange, DisabledBy, EndpointChange};
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
 
@@ -18,6 +19,7 @@ use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::Batch;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::queue::Job;
+use crate::sqlite::{endpoints, operational};
 use crate::work::{FinishedAttempt, Recorded};
 
 /// How long a delivery rests whose result could not be taken down.
@@ -160,6 +162,7 @@ fn take_down(
         return Ok(Recorded::Followed);
     }
     let recorded = if move_on(batch, slice, finished)? {
+        tell(batch, finished)?;
         Recorded::Followed
     } else {
         forget_orphan(batch, slice, finished)?;
@@ -169,6 +172,18 @@ fn take_down(
         switch_off(batch, slice, finished, at)?;
     }
     Ok(recorded)
+}
+
+/// Tells what the attempt came to, which is nothing for most of them.
+fn tell(batch: &Batch<'_>, finished: &FinishedAttempt) -> Result<(), Failure> {
+    let attempt = &finished.attempt;
+    match DeliveryChange::after(attempt.number, attempt.outcome, finished.next) {
+        Some(change) => {
+            let now = ended_at(finished);
+            operational::delivery_changed(batch, finished.app, attempt, change, now)
+        }
+        None => Ok(()),
+    }
 }
 
 fn insert_attempt(
@@ -295,6 +310,12 @@ fn switch_off(
     let key = params![slice, finished.app.raw(), endpoint, at.as_millis()];
     if batch.execute(SWITCH_OFF, key)? == 1 {
         batch.changed(finished.app, 0)?;
+        batch.aftermath.borrow_mut().changed.insert(finished.app);
+        let id = finished.attempt.key.endpoint;
+        let uid = endpoints::live(batch.connection, finished.app, id)?
+            .and_then(|row| row.endpoint.spec.uid);
+        let changes = [EndpointChange::Disabled(DisabledBy::Gone)];
+        operational::endpoint_changed(batch, finished.app, (id, uid.as_ref()), at, &changes)?;
     }
     Ok(())
 }

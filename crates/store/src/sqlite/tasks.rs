@@ -25,6 +25,7 @@ use crate::sqlite::batch::{Batch, all, count};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::keyring;
+use crate::sqlite::operational;
 use crate::sqlite::rows::{id_range, rows_to_read};
 use crate::sqlite::tasks::row::{TaskRow, select};
 use crate::tasks::{
@@ -312,13 +313,8 @@ pub(super) fn advance(
     Ok(Stepped::Made(report))
 }
 
-/// Ends a task: the one place for whatever is to be told of that in the same transaction.
-fn end(
-    batch: &Batch<'_>,
-    task: TaskId,
-    state: TaskState,
-    now: Timestamp,
-) -> rusqlite::Result<usize> {
+/// Ends a task, and tells it in the same transaction.
+fn end(batch: &Batch<'_>, task: TaskId, state: TaskState, now: Timestamp) -> Result<(), Failure> {
     let (status, failure) = match state {
         TaskState::Running => (TaskStatus::Running, None),
         TaskState::Finished => (TaskStatus::Finished, None),
@@ -330,7 +326,11 @@ fn end(
         failure.map(Code::code),
         now.as_millis()
     ];
-    batch.execute(END, row)
+    batch.execute(END, row)?;
+    match all(batch.connection, ONE, [task.raw()], row::read)?.pop() {
+        Some(row) => operational::task_ended(batch, row.task, now),
+        None => Ok(()),
+    }
 }
 
 /// A step that only ends a task.

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::error::StoreError;
-use crate::sqlite::batch::Batch;
+use crate::sqlite::batch::{Batch, Means};
 use crate::sqlite::checkpoint::Progress;
 use crate::sqlite::failure::{Failure, Reach};
 use crate::sqlite::fatal::{Fatal, PanicGuard};
@@ -34,6 +34,7 @@ pub(super) struct Writer {
 
 struct Thread {
     connection: Connection,
+    means: Means,
     node: i64,
     epoch: i64,
     queue: Arc<Queue>,
@@ -65,6 +66,7 @@ enum Turn {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
+        means: Means,
         node: i64,
         progress: Arc<Progress>,
         fatal: Fatal,
@@ -76,6 +78,7 @@ impl Writer {
         let flush_time = Arc::<FlushTime>::default();
         let thread = Thread {
             connection,
+            means,
             node,
             epoch: 0,
             queue: Arc::clone(&queue),
@@ -300,7 +303,7 @@ impl Thread {
         work: impl FnOnce(&mut Batch<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.fatal.check()?;
-        let mut batch = Batch::new(&self.connection, self.node, self.epoch);
+        let mut batch = Batch::new(&self.connection, &self.means, self.node, self.epoch);
         batch.execute("BEGIN IMMEDIATE", [])?;
         let done = work(&mut batch).and_then(|()| {
             let began = Instant::now();
@@ -311,6 +314,7 @@ impl Thread {
         match done {
             Ok(_) => {
                 self.epoch = batch.epoch;
+                self.means.aftermath.add(batch.aftermath.into_inner());
                 Ok(())
             }
             Err(failure) => {

@@ -54,6 +54,10 @@ macro_rules! conformance {
                 expunges_contents, broadcasts, forgets_what_ended, takes_turns;
             tokens: keeps_api_tokens, replaces_the_text_of_a_repeated_one, bounds_api_tokens,
                 cuts_off_by_time, ends_one, takes_once;
+            operational: is_not_among_the_others, tells_of_endpoints, tells_what_attempts_come_to,
+                tells_how_tasks_end,
+                what_does_not_happen_is_not_told, only_who_wants_to_know_is_told,
+                nothing_is_told_of_itself, bounds_the_listeners, says_what_is_to_be_done;
             model: behaves_like_the_model;
         }
     };

@@ -15,6 +15,7 @@ mod event_types;
 mod handshakes;
 mod history;
 mod model;
+mod operational;
 mod order;
 mod publish;
 mod retention;

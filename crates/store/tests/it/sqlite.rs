@@ -1,6 +1,7 @@
 //! What the SQLite back end must do besides: survive, hide, refuse.
 
 mod migrations;
+mod operational;
 mod transport;
 
 use std::fs;

@@ -1,0 +1,68 @@
+//! Operational events and what they tell are in one transaction: neither is there without the other.
+
+use rusqlite::Connection;
+
+use hookseal_domain::delivery::{Ended, Next};
+use hookseal_store::Store;
+use hookseal_store::reference::Reference;
+
+use super::fresh;
+use crate::operational::Told;
+use crate::scene::{Enabled, Scene};
+
+#[tokio::test]
+async fn what_is_told_and_what_happened_are_written_together() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let told = Told::new(&scene).await;
+    let endpoint = scene.endpoint().await;
+    let key = scene.owned(endpoint).await;
+    assert_eq!(told.types().await, ["endpoint.created"]);
+    let sabotage = Connection::open(fresh.directory.path().join("hookseal.db")).unwrap();
+    let refuse = |what: &str| {
+        let sql = format!(
+            "DROP TRIGGER IF EXISTS sabotage; CREATE TRIGGER sabotage AFTER {what} BEGIN \
+             SELECT RAISE(ABORT, 'sabotage'); END"
+        );
+        sabotage.execute_batch(&sql).unwrap();
+    };
+
+    for what in [
+        "INSERT ON message",
+        "INSERT ON pending",
+        "UPDATE ON application",
+    ] {
+        refuse(what);
+        let (app, now) = (scene.app, scene.now());
+        let deleted = fresh.store.delete_endpoint(app, endpoint, now).await;
+        deleted.unwrap_err();
+        let found = fresh.store.endpoint(app, &Reference::Id(endpoint)).await;
+        assert!(found.unwrap().is_some(), "it is not deleted: {what}");
+    }
+    refuse("INSERT ON message");
+    let ended = scene.finished(key, 1, Next::End(Ended::Exhausted));
+    scene.record(ended).await;
+    assert_eq!(scene.attempts(key.message).await, 0, "it is tried again");
+    sabotage.execute_batch("DROP TRIGGER sabotage").unwrap();
+    assert!(told.all().await.is_empty());
+    scene.enable(endpoint, Enabled::No).await;
+    assert_eq!(
+        told.types().await,
+        ["endpoint.updated", "endpoint.disabled"]
+    );
+}
+
+#[tokio::test]
+async fn a_broken_listener_keeps_nothing_from_being_written() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let told = Told::new(&scene).await;
+    let sabotage = Connection::open(fresh.directory.path().join("hookseal.db")).unwrap();
+    let sql = "UPDATE endpoint SET event_types = 'nonsense' WHERE id = ?1";
+    sabotage.execute(sql, [told.endpoint.raw()]).unwrap();
+    let endpoint = scene.endpoint().await;
+    let key = scene.owned(endpoint).await;
+    scene.end(key, Ended::Exhausted).await;
+    assert_eq!(scene.attempts(key.message).await, 1);
+    assert!(told.all().await.is_empty());
+}
