@@ -17,6 +17,7 @@ mod management;
 mod message;
 mod message_attempt;
 mod openapi;
+mod operational_webhook;
 mod page;
 mod params;
 mod query;

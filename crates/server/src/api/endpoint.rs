@@ -1,10 +1,10 @@
 //! `/api/v1/app/{app_id}/endpoint`: endpoints.
 
-mod body;
+pub(crate) mod body;
 pub(crate) mod breaker;
 mod discipline;
 mod example;
-mod headers;
+pub(crate) mod headers;
 mod mtls;
 mod order;
 mod out;
@@ -13,7 +13,7 @@ pub(crate) mod pins;
 mod private;
 mod recovery;
 mod rules;
-mod secret;
+pub(crate) mod secret;
 mod server_ca;
 pub(crate) mod transport;
 
@@ -181,13 +181,8 @@ async fn delete(
     EndpointPath(named): EndpointPath,
     State(api): State<Api>,
 ) -> Result<Response, ApiError> {
-    let (app, now) = (own.id(), api.engine.now());
     let endpoint = own.endpoint(&api, &named).await?.id;
-    api.change(WHAT, app, move |store| async move {
-        store.delete_endpoint(app, endpoint, now).await
-    })
-    .await?;
-    api.forget_private(own.principal.org(), [endpoint]).await?;
+    api.delete_endpoint(&own, endpoint).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -195,7 +190,7 @@ async fn delete(
 
 impl CheckedEndpoint {
     /// One without headers that brings no signing key.
-    fn plain(spec: EndpointSpec) -> Self {
+    pub(crate) fn plain(spec: EndpointSpec) -> Self {
         Self {
             spec,
             headers: Default::default(),
@@ -205,7 +200,22 @@ impl CheckedEndpoint {
 }
 
 impl ApiContext {
-    async fn create_endpoint(
+    /// Deletes an endpoint with what belongs to it alone.
+    pub(crate) async fn delete_endpoint(
+        &self,
+        own: &OwnApplication,
+        endpoint: EndpointId,
+    ) -> Result<(), ApiError> {
+        let (app, now) = (own.id(), self.engine.now());
+        self.change(WHAT, app, move |store| async move {
+            store.delete_endpoint(app, endpoint, now).await
+        })
+        .await?;
+        self.forget_private(own.principal.org(), [endpoint]).await
+    }
+
+    /// Makes an endpoint.
+    pub(crate) async fn create_endpoint(
         &self,
         app: AppId,
         checked: CheckedEndpoint,
@@ -229,7 +239,8 @@ impl ApiContext {
         .await
     }
 
-    async fn replace_endpoint(
+    /// Replaces what the client says of an endpoint.
+    pub(crate) async fn replace_endpoint(
         &self,
         app: AppId,
         before: Endpoint,

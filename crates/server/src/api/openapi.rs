@@ -16,7 +16,7 @@ use crate::api::wire::numbers::StatusCodeClass;
 use crate::api::wire::text;
 use crate::api::{
     Api, absent, application, authentication, background_task, docs, endpoint, event_type, health,
-    management, message, message_attempt, transport,
+    management, message, message_attempt, operational_webhook, transport,
 };
 
 #[derive(OpenApi)]
@@ -36,6 +36,8 @@ use crate::api::{
         (name = "Background Task", description = "Work that goes on after its request was answered."),
         (name = "Authentication", description = "Tokens of applications."),
         (name = "Management", description = "Tokens of the organisation."),
+        (name = "Operational Webhook", description = "Whom you have told what happens to endpoints \
+            and deliveries."),
         (name = "Transport", description = "What is demanded of connections, and what we prove \
             ourselves with."),
         (name = "Health", description = "Whether the server can work."),
@@ -76,6 +78,7 @@ pub(crate) fn operations() -> OpenApiRouter<Api> {
         .merge(message::routes())
         .merge(message_attempt::routes())
         .merge(background_task::routes())
+        .merge(operational_webhook::routes())
         .merge(transport::routes())
         .merge(authentication::routes())
         .merge(management::routes())

@@ -29,6 +29,11 @@ path_params! {
         /// The endpoint's id or uid.
         endpoint_id: text::Uid,
     }
+    /// Names an endpoint of the organisation's own.
+    OperationalEndpointParams {
+        /// The endpoint's id or uid.
+        endpoint_id: text::Uid,
+    }
     /// Names a message.
     MessageParams {
         /// The application's id or uid.

@@ -4,6 +4,7 @@ mod batch;
 mod delivery;
 mod endpoint_states;
 mod operation;
+mod operational;
 mod restart;
 mod secrecy;
 mod transport;

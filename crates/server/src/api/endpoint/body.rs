@@ -1,5 +1,7 @@
 //! An endpoint as it comes in.
 
+mod operational;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -22,6 +24,10 @@ use crate::api::endpoint::rules::{
 };
 use crate::api::error::violations::Violations;
 use crate::api::wire::{Patch, present, text};
+
+pub(crate) use crate::api::endpoint::body::operational::{
+    OperationalWebhookEndpointIn, OperationalWebhookEndpointUpsertIn,
+};
 
 /// The bounds of a description.
 const DESCRIPTION: Length = Length {

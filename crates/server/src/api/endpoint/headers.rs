@@ -126,7 +126,8 @@ async fn patch(
 }
 
 impl ApiContext {
-    async fn endpoint_headers(
+    /// The headers of an endpoint.
+    pub(crate) async fn endpoint_headers(
         &self,
         app: AppId,
         endpoint: EndpointId,
@@ -135,7 +136,8 @@ impl ApiContext {
         found.ok_or_else(|| ApiError::not_found(WHAT))
     }
 
-    async fn set_headers(
+    /// Replaces them.
+    pub(crate) async fn set_headers(
         &self,
         app: AppId,
         endpoint: EndpointId,
@@ -154,7 +156,8 @@ impl ApiContext {
 // === impl EndpointHeadersIn ===
 
 impl EndpointHeadersIn {
-    fn check(self) -> Result<EndpointHeaders, Violations> {
+    /// Checks the body of a request.
+    pub(crate) fn check(self) -> Result<EndpointHeaders, Violations> {
         let mut violations = Violations::default();
         let mut fields = Fields::of_body(&mut violations);
         let headers = fields.required("headers", self.headers);
@@ -192,7 +195,8 @@ impl EndpointHeadersPatchIn {
 // === impl EndpointHeadersOut ===
 
 impl EndpointHeadersOut {
-    fn of(headers: &EndpointHeaders) -> Self {
+    /// Those of an endpoint.
+    pub(crate) fn of(headers: &EndpointHeaders) -> Self {
         let sensitive = |name: &str| SENSITIVE.iter().any(|part| name.contains(part));
         let (hidden, shown): (Vec<_>, Vec<_>) =
             headers.iter().partition(|(name, _)| sensitive(name));

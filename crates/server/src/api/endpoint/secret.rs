@@ -54,7 +54,8 @@ pub(crate) struct EndpointSecretOut {
     key: String,
 }
 
-struct CheckedRotation {
+/// A rotation to make, checked.
+pub(crate) struct CheckedRotation {
     key: Option<SigningKey>,
     grace_secs: u32,
 }
@@ -88,35 +89,47 @@ async fn rotate(
     input: Input,
 ) -> Result<Response, ApiError> {
     let rotation = input.read::<EndpointSecretRotateIn>()?.check()?;
-    let (app, now) = (own.id(), api.engine.now());
     let endpoint = own.endpoint(&api, &named).await?.id;
-    let _turn = api.turns.of(app).await;
-    if let Some(given) = &rotation.key
-        && api.is_current(app, endpoint, given).await?
-    {
-        if input.is_repeatable() {
-            return api.current_key(app, endpoint).await;
-        }
-        let violation = Violation::new("value_error.secret", "is the current key already");
-        return Err(Violations::one(&["body", "key"], &violation).into());
-    }
-    let new = NewSigningKey {
-        key: rotation.key.map_or_else(|| api.new_signing_key(), Ok)?,
-        now,
-        old_ends_at: now.plus(Duration::from_secs(rotation.grace_secs.into())),
-    };
-    let idempotency =
-        input.idempotency(own.principal, now, format_args!("rotate {app} {endpoint}"));
-    let rotating = api.try_change(app, move |store| async move {
-        store
-            .rotate_signing_key(app, endpoint, new, idempotency)
-            .await
-    });
-    rotating.await?.map_err(refused)?;
-    api.current_key(app, endpoint).await
+    api.rotate_key(&own, endpoint, rotation, &input).await?;
+    api.current_key(own.id(), endpoint).await
 }
 
 impl ApiContext {
+    /// Makes another signing key the current one, unless this was done before.
+    pub(crate) async fn rotate_key(
+        &self,
+        own: &OwnApplication,
+        endpoint: EndpointId,
+        rotation: CheckedRotation,
+        input: &Input,
+    ) -> Result<(), ApiError> {
+        let (app, now) = (own.id(), self.engine.now());
+        let _turn = self.turns.of(app).await;
+        if let Some(given) = &rotation.key
+            && self.is_current(app, endpoint, given).await?
+        {
+            if input.is_repeatable() {
+                return Ok(());
+            }
+            let violation = Violation::new("value_error.secret", "is the current key already");
+            return Err(Violations::one(&["body", "key"], &violation).into());
+        }
+        let new = NewSigningKey {
+            key: rotation.key.map_or_else(|| self.new_signing_key(), Ok)?,
+            now,
+            old_ends_at: now.plus(Duration::from_secs(rotation.grace_secs.into())),
+        };
+        let idempotency =
+            input.idempotency(own.principal, now, format_args!("rotate {app} {endpoint}"));
+        let rotating = self.try_change(app, move |store| async move {
+            store
+                .rotate_signing_key(app, endpoint, new, idempotency)
+                .await
+        });
+        rotating.await?.map_err(refused)?;
+        Ok(())
+    }
+
     async fn is_current(
         &self,
         app: AppId,
@@ -128,7 +141,12 @@ impl ApiContext {
         Ok(current.is_some_and(|current| current.matches(given)))
     }
 
-    async fn current_key(&self, app: AppId, endpoint: EndpointId) -> Result<Response, ApiError> {
+    /// The key that has no end, as it is shown.
+    pub(crate) async fn current_key(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+    ) -> Result<Response, ApiError> {
         let key = self
             .engine
             .store()
@@ -158,7 +176,8 @@ fn refused(error: ChangeError) -> ApiError {
 // === impl EndpointSecretRotateIn ===
 
 impl EndpointSecretRotateIn {
-    fn check(self) -> Result<CheckedRotation, Violations> {
+    /// Checks the body of a request.
+    pub(crate) fn check(self) -> Result<CheckedRotation, Violations> {
         let mut violations = Violations::default();
         let mut fields = Fields::of_body(&mut violations);
         let key = fields.optional("key", self.key, |text| SigningKey::parse(&text));

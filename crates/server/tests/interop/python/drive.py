@@ -30,6 +30,10 @@ from svix.models import (
     EventTypeUpsertIn,
     MessageIn,
     MessageStatus,
+    OperationalWebhookEndpointHeadersIn,
+    OperationalWebhookEndpointIn,
+    OperationalWebhookEndpointSecretIn,
+    OperationalWebhookEndpointUpsertIn,
     Ordering,
 )
 
@@ -170,6 +174,23 @@ def attempts(svix, app, endpoint, message):
     svix.endpoint.delete(app, endpoint)
 
 
+def operational_webhooks(svix, receiver):
+    webhooks = svix.operational_webhook.endpoint
+    wanted = OperationalWebhookEndpointIn(url=receiver, uid="told", event_types=["endpoint.deleted"], secret=SECRET)
+    told = webhooks.create(wanted)
+    assert webhooks.get("told") == told
+    assert [row.id for row in webhooks.list().data] == [told.id]
+    update = OperationalWebhookEndpointUpsertIn(url=receiver, uid="told", description="Other")
+    assert webhooks.upsert(told.id, update).description == "Other"
+    webhooks.set_headers(told.id, OperationalWebhookEndpointHeadersIn(headers={"x-one": "1"}))
+    assert webhooks.get_headers(told.id).headers == {"x-one": "1"}
+    assert webhooks.get_secret(told.id).key == SECRET
+    webhooks.rotate_secret(told.id, OperationalWebhookEndpointSecretIn())
+    assert webhooks.get_secret(told.id).key != SECRET
+    webhooks.delete(told.id)
+    assert refused(404, lambda: webhooks.get(told.id)).code == "not_found"
+
+
 def main():
     request = json.load(sys.stdin)
     counts = []
@@ -180,6 +201,7 @@ def main():
     endpoint = endpoints(svix, app, request["receiver"])
     message = messages(svix, app)
     attempts(svix, app, endpoint, message)
+    operational_webhooks(svix, request["receiver"])
     svix.application.delete(app)
     print(len(set(counts)))
 

@@ -25,7 +25,7 @@ enum For {
 }
 
 /// The matrix. An operation that is not in it fails the test.
-const MATRIX: [(&str, For); 107] = [
+const MATRIX: [(&str, For); 104] = [
     ("v1.application.list", For::Organisation),
     ("v1.application.create", For::Organisation),
     ("v1.application.get", For::OwnApplication),
@@ -101,6 +101,27 @@ const MATRIX: [(&str, For); 107] = [
     ("v1.endpoint.pins.learn", For::Organisation),
     ("v1.endpoint.pins.patch", For::Organisation),
     ("v1.endpoint.pins.remove", For::Organisation),
+    ("v1.operational-webhook.endpoint.list", For::Organisation),
+    ("v1.operational-webhook.endpoint.create", For::Organisation),
+    ("v1.operational-webhook.endpoint.get", For::Organisation),
+    ("v1.operational-webhook.endpoint.upsert", For::Organisation),
+    ("v1.operational-webhook.endpoint.delete", For::Organisation),
+    (
+        "v1.operational-webhook.endpoint.get-headers",
+        For::Organisation,
+    ),
+    (
+        "v1.operational-webhook.endpoint.set-headers",
+        For::Organisation,
+    ),
+    (
+        "v1.operational-webhook.endpoint.get-secret",
+        For::Organisation,
+    ),
+    (
+        "v1.operational-webhook.endpoint.rotate-secret",
+        For::Organisation,
+    ),
     ("v1.transport.explain", For::Organisation),
     ("v1.transport.policy.list", For::Organisation),
     ("v1.transport.policy.get", For::Organisation),
@@ -163,6 +184,8 @@ const MATRIX: [(&str, For); 107] = [
 pub(crate) struct Stock {
     pub(crate) app: String,
     pub(crate) endpoint: String,
+    /// One of the organisation's own.
+    pub(crate) operational: String,
     pub(crate) message: String,
     pub(crate) attempt: String,
     /// A background task about the endpoint.
@@ -181,6 +204,8 @@ impl Stock {
         let app = id(&shop.make("/app", r#"{"name": "Customer"}"#).await);
         // Nobody listens on port 1.
         let endpoint = shop.endpoint(&app, "http://127.0.0.1:1/").await;
+        let told = r#"{"url": "http://127.0.0.1:1/"}"#;
+        let operational = id(&shop.make("/operational-webhook/endpoint", told).await);
         let message = shop.message(&app, "{}").await;
         let path = format!("/app/{app}/attempt/msg/{message}");
         let attempt = until("the attempt", async || {
@@ -202,6 +227,7 @@ impl Stock {
             api_token: id(&shop.api_token(&["full"]).await),
             app,
             endpoint,
+            operational,
             message,
             attempt,
             task,
@@ -225,7 +251,14 @@ impl Stock {
         template
             .replace("/api/v1", "")
             .replace("{app_id}", &self.app)
-            .replace("{endpoint_id}", &self.endpoint)
+            .replace(
+                "{endpoint_id}",
+                if template.contains("/operational-webhook/") {
+                    &self.operational
+                } else {
+                    &self.endpoint
+                },
+            )
             .replace("{msg_id}", &self.message)
             .replace("{attempt_id}", &self.attempt)
             .replace("{task_id}", &self.task)
