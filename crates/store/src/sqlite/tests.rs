@@ -24,8 +24,8 @@ use crate::sqlite::reader::Readers;
 use crate::sqlite::{
     SqliteOptions, SqliteStore, api_tokens, applications, attempts, backlog, claim, deliveries,
     endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_type_rules, event_types,
-    few_pins, handshake_users, handshakes, idempotency, keyring, messages, migrate, operational, order,
-    order_heads, portal_tokens, record, retention, signing_keys, tasks, transport_book,
+    few_pins, handshake_users, handshakes, idempotency, keyring, messages, migrate, operational,
+    order, order_heads, portal_tokens, record, retention, signing_keys, tasks, transport_book,
     transport_items,
 };
 

@@ -25,7 +25,7 @@ enum For {
 }
 
 /// The matrix. An operation that is not in it fails the test.
-const MATRIX: [(&str, For); 104] = [
+const MATRIX: [(&str, For); 116] = [
     ("v1.application.list", For::Organisation),
     ("v1.application.create", For::Organisation),
     ("v1.application.get", For::OwnApplication),
