@@ -68,6 +68,22 @@ impl EventTypeName {
         Self(text.into())
     }
 
+    /// Whether a subscription to this name takes in a type: the type of that name; and, if the name
+    /// has no dot but at its end, whatever is below it, so that `invoice` takes in `invoice.paid`. One
+    /// that ends with a dot is such a group at any depth.
+    pub fn covers(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        let group = match self.0.strip_suffix('.') {
+            Some(group) => group,
+            None if !self.0.contains('.') => &self.0,
+            None => return false,
+        };
+        let below = other.0.strip_prefix(group);
+        below.is_some_and(|below| below.starts_with('.'))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -77,5 +93,33 @@ impl EventTypeName {
 impl fmt::Display for EventTypeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_end_at_a_dot() {
+        let check = |wanted: &str, name: &str, expect: bool| {
+            let [wanted, name] = [wanted, name].map(|name| EventTypeName::parse(name).unwrap());
+            assert_eq!(wanted.covers(&name), expect, "{wanted} {name}");
+        };
+        check("invoice.paid", "invoice.paid", true);
+        check("invoice.paid", "invoice.paid.late", false);
+        check("invoice.paid.", "invoice.paid.late", true);
+        check("invoice.paid.", "invoice.paid", false);
+        check("invoice.paid.", "invoice.paidlate", false);
+        check("invoice", "invoice", true);
+        check("invoice", "invoice.paid", true);
+        check("invoice", "invoice.paid.late", true);
+        check("invoice", "invoices.paid", false);
+        check("invoice", "invoice_paid", false);
+        check("invoice.", "invoice.paid", true);
+        check("invoice.paid", "invoice", false);
+        check("paid", "invoice.paid", false);
+        check(".", "a.b", false);
+        check(".", ".b", true);
     }
 }

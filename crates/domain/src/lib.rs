@@ -10,6 +10,7 @@ pub mod channel;
 pub mod delivery;
 pub mod endpoint;
 pub mod event_type;
+pub mod filter;
 pub mod id;
 pub mod limits;
 pub mod message;

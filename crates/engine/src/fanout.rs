@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hookseal_domain::endpoint::Destination;
+use hookseal_domain::filter::Candidate;
 use hookseal_store::publish::{DeliveryStart, NewDelivery};
 
 use crate::lanes::Place;
@@ -27,8 +28,10 @@ pub(crate) struct FanOut {
 pub(crate) fn fan_out(shared: &Arc<Shared>, routes: &AppRoutes, publish: &Publish) -> FanOut {
     let mut out = FanOut::default();
     let app = routes.routing.application.id;
+    let (event_type, channels) = (&publish.event_type, &publish.channels);
+    let mut candidate = Candidate::new(event_type, channels, &publish.payload);
     for destination in &routes.routing.destinations {
-        if !publish.is_for(destination) {
+        if !publish.is_for(destination, &mut candidate, shared) {
             continue;
         }
         // What was put off comes at its time, and holds up nobody until then.

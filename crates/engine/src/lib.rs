@@ -17,6 +17,7 @@ mod conformity;
 mod deliver;
 mod expiry;
 mod fanout;
+mod filters;
 mod find;
 mod handshakes;
 mod housekeeping;
@@ -53,6 +54,7 @@ use hookseal_domain::admission::Shed;
 use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::delivery::{DeliveryKey, Ended};
 use hookseal_domain::event_type::EventTypeName;
+use hookseal_domain::filter::Filter;
 use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId, RawId};
 use hookseal_domain::time::Timestamp;
 use hookseal_domain::transport::handshake::HandshakeReport;
@@ -66,6 +68,7 @@ use hookseal_store::reference::AppRef;
 
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
+pub use crate::filters::FilterTrouble;
 pub use crate::pacing::PaceStatus;
 pub use crate::probe::ProbeError;
 use crate::publish::{Publish, PublishError, Published};
@@ -202,6 +205,12 @@ impl Engine {
     pub fn pace(&self, endpoint: EndpointId) -> Option<PaceStatus> {
         let lane = self.shared.lanes.get(endpoint)?;
         Some(PaceStatus::of(&lane, self.now()))
+    }
+
+    /// What an endpoint's filter could not decide on this node since it is what it is; `None` if
+    /// there was nothing.
+    pub fn filter_trouble(&self, endpoint: EndpointId, filter: &Filter) -> Option<FilterTrouble> {
+        self.shared.filters.trouble(endpoint, filter)
     }
 
     /// Ends an endpoint's pause at once, and forgets what failed: to be called when a person says

@@ -11,6 +11,7 @@ use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::endpoint::Destination;
 use hookseal_domain::event_type::EventTypeName;
+use hookseal_domain::filter::Candidate;
 use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
 use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::uid::Uid;
@@ -252,12 +253,17 @@ async fn publish_once(
 // === impl Publish ===
 
 impl Publish {
-    /// Whether it goes to an endpoint.
-    pub(crate) fn is_for(&self, destination: &Destination) -> bool {
+    /// Whether it goes to an endpoint; `candidate` is the same message.
+    pub(crate) fn is_for(
+        &self,
+        destination: &Destination,
+        candidate: &mut Candidate<'_>,
+        shared: &Shared,
+    ) -> bool {
         match self.audience {
             Audience::Subscribers => {
-                let subscription = &destination.subscription;
-                subscription.wants(&self.event_type, &self.channels)
+                let clock = &*shared.clock;
+                shared.filters.wants(destination, candidate, clock)
             }
             Audience::Example(endpoint) => destination.id == endpoint,
         }

@@ -22,6 +22,7 @@ use crate::budget::Budget;
 use crate::catalogue::Catalogues;
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
+use crate::filters::Filters;
 use crate::handshakes::Handshakes;
 use crate::lanes::Lanes;
 use crate::metrics::EngineMetrics;
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) lanes: Lanes,
     /// Which of those have trouble.
     pub(crate) breakers: Breakers,
+    /// What filters said.
+    pub(crate) filters: Filters,
     /// What TLS handshakes showed.
     pub(crate) handshakes: Arc<Handshakes>,
     /// A permit for each attempt under way.
@@ -112,6 +115,7 @@ impl Shared {
             handshakes,
             lanes: Lanes::new(&config),
             breakers: Breakers::default(),
+            filters: Filters::new(registry),
             budget: Budget::new(config.in_flight_max),
             app_pacings: AppPacings::default(),
             timers: Timers::default(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hookseal_domain::endpoint::Destination;
+use hookseal_domain::filter::Candidate;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::message::Message;
 use hookseal_domain::task::Replayed;
@@ -15,7 +16,7 @@ use crate::ordering;
 use crate::publish::PublishHeaders;
 use crate::shared::Shared;
 
-/// Most payload bytes that are read ahead, where an order is by what is in them.
+/// Most payload bytes that are read ahead, where an order or a filter is by what is in them.
 const AHEAD_BYTES: usize = 4 << 20;
 /// Most deliveries that an endpoint's backlog may have for more to be added to it. Old messages come
 /// first in a backlog: with more of them, what is published now would wait for all that is replayed.
@@ -33,6 +34,9 @@ pub(super) async fn step(
     let to = to.map(|to| &*to.destination);
     let content = match to {
         Some(to) if ordering::needs_payload(to) => Content::With,
+        Some(to) if matches!(which, Replayed::Missing) && to.subscription.filter.is_some() => {
+            Content::With
+        }
         Some(_) | None => Content::Without,
     };
     let limit = AheadLimit {
@@ -46,7 +50,7 @@ pub(super) async fn step(
         Ahead::Full => return Ok(Went::Waits),
     };
     let messages = ahead.messages.iter();
-    let chosen = messages.filter(|message| is_wanted(which, to, message));
+    let chosen = messages.filter(|message| is_wanted(shared, which, to, message));
     let messages = chosen.map(|message| {
         let payload = message.payload.as_deref().unwrap_or_default();
         let headers = PublishHeaders::default();
@@ -70,12 +74,19 @@ pub(super) async fn step(
 }
 
 /// What never had a delivery is sent only if it would be sent now.
-fn is_wanted(which: &Replayed, to: Option<&Destination>, message: &Message) -> bool {
+fn is_wanted(
+    shared: &Shared,
+    which: &Replayed,
+    to: Option<&Destination>,
+    message: &Message,
+) -> bool {
     match which {
         Replayed::Failed | Replayed::Chosen(_) => true,
         Replayed::Missing => to.is_some_and(|to| {
-            to.subscription
-                .wants(&message.event_type, &message.channels)
+            let payload = message.payload.as_deref().unwrap_or_default();
+            let (event_type, channels) = (&message.event_type, &message.channels);
+            let mut candidate = Candidate::new(event_type, channels, payload);
+            shared.filters.wants(to, &mut candidate, &*shared.clock)
         }),
     }
 }

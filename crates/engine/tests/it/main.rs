@@ -7,6 +7,7 @@ mod breaker;
 mod budget;
 mod catalogue;
 mod clock;
+mod filters;
 mod order;
 mod pace;
 mod story;

@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod breaker;
 mod discipline;
 mod example;
+mod filter;
 pub(crate) mod headers;
 mod mtls;
 mod order;
@@ -54,6 +55,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get, put, patch, delete))
         .merge(headers::routes())
         .merge(breaker::routes())
+        .merge(filter::routes())
         .merge(pace::routes())
         .merge(secret::routes())
         .merge(mtls::routes())

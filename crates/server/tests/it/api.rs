@@ -7,6 +7,7 @@ mod breaker;
 mod catalogue;
 mod contract;
 mod discipline;
+mod filters;
 mod foreigners;
 mod history;
 mod http;

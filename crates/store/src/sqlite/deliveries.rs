@@ -65,7 +65,7 @@ macro_rules! destined {
         concat!(
             "SELECT e.id AS id, e.uid AS uid, e.url AS url, e.description AS description, ",
             "e.disabled AS disabled, e.switched_off_at AS switched_off_at, ",
-            "e.event_types AS event_types, e.channels AS channels, ",
+            "e.event_types AS event_types, e.channels AS channels, e.filter AS filter, ",
             "e.throttle_rate AS throttle_rate, e.park_on AS park_on, ",
             "e.discipline AS discipline, e.metadata AS metadata, ",
             "e.key_version AS key_version, e.headers AS headers, e.generation AS generation, ",

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn, SwitchedOff};
+use hookseal_domain::filter::Filter;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::limits::{ENDPOINTS_PER_APPLICATION_MAX, OPERATIONAL_ENDPOINTS_MAX};
 use hookseal_domain::operational::EndpointChange;
@@ -32,7 +33,7 @@ macro_rules! select {
     ($which:literal) => {
         concat!(
             "SELECT id, uid, url, description, disabled, switched_off_at, event_types, channels, ",
-            "throttle_rate, park_on, discipline, metadata, key_version, headers, generation, ",
+            "filter, throttle_rate, park_on, discipline, metadata, key_version, headers, generation, ",
             "updated_at ",
             "FROM endpoint WHERE deleted_at IS NULL AND slice = ?1 AND app = ?2 AND ",
             $which
@@ -48,13 +49,13 @@ const COUNT: &str = "SELECT endpoints, operational FROM application \
     WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
 const INSERT: &str = "INSERT INTO endpoint (slice, app, id, uid, url, description, disabled, \
     event_types, channels, throttle_rate, park_on, discipline, metadata, key_version, headers, \
-    generation, updated_at) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1, ?16)";
+    generation, updated_at, filter) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1, ?16, ?17)";
 /// A disabled endpoint's held deliveries stay; an enabled one's are released.
 const UPDATE: &str = "UPDATE endpoint SET generation = generation + (url <> ?5), uid = ?4, \
     url = ?5, description = ?6, disabled = ?7, event_types = ?8, channels = ?9, \
     throttle_rate = ?10, park_on = ?11, discipline = ?12, metadata = ?13, updated_at = ?14, \
-    release_held = CASE WHEN ?7 THEN 0 \
+    filter = ?15, release_held = CASE WHEN ?7 THEN 0 \
         WHEN disabled = 1 OR switched_off IS NOT NULL THEN 1 ELSE release_held END, \
     switched_off = CASE WHEN ?7 THEN switched_off END, \
     switched_off_at = CASE WHEN ?7 THEN switched_off_at END \
@@ -177,6 +178,7 @@ fn insert(
         headers.key_version,
         headers.bytes,
         new.now.as_millis(),
+        filter(&spec.subscription),
     ];
     batch.execute(INSERT, row)
 }
@@ -261,6 +263,7 @@ pub(super) async fn update(
             endpoint_discipline::written(&spec.discipline),
             json(&spec.metadata),
             now.as_millis(),
+            filter(&spec.subscription),
         ];
         batch.execute(UPDATE, row)?;
         batch.changed(app, 0)?;
@@ -370,6 +373,10 @@ fn channels(subscription: &Subscription) -> Option<String> {
     Some(json(&names.iter().map(|n| n.as_str()).collect::<Vec<_>>()))
 }
 
+fn filter(subscription: &Subscription) -> Option<&str> {
+    subscription.filter.as_ref().map(Filter::as_str)
+}
+
 fn park_on(park_on: &ParkOn) -> Option<String> {
     let codes = park_on.codes();
     (!codes.is_empty()).then(|| json(codes))
@@ -386,6 +393,8 @@ pub(super) fn read(row: &Row<'_>) -> Result<EndpointRow, Failure> {
     let url: String = row.plain("url")?;
     let codes: Vec<u16> = row.json("park_on")?.unwrap_or_default();
     let switched_off = row.time_or_null("switched_off_at")?;
+    let filter: Option<String> = row.plain("filter")?;
+    let filter = filter.map(|text| Filter::parse(&text));
     let spec = EndpointSpec {
         url: EndpointUrl::parse(&url).map_err(|_| row.corrupt("url"))?,
         uid: row.plain::<Option<String>>("uid")?.map(Uid::from_stored),
@@ -394,6 +403,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<EndpointRow, Failure> {
         subscription: Subscription {
             event_types: row.event_types("event_types")?,
             channels: row.channels("channels")?,
+            filter: filter.transpose().map_err(|_| row.corrupt("filter"))?,
         },
         throttle_rate: row.plain("throttle_rate")?,
         park_on: ParkOn::parse(&codes).map_err(|_| row.corrupt("park_on"))?,

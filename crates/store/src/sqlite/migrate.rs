@@ -36,6 +36,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "operational",
         include_str!("../../migrations/sqlite/0007_operational.sql"),
     ),
+    (
+        "filters",
+        include_str!("../../migrations/sqlite/0008_filters.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

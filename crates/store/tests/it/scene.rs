@@ -17,6 +17,7 @@ use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{EndpointSpec, ParkOn};
 use hookseal_domain::event_type::EventTypeName;
+use hookseal_domain::filter::Filter;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
 use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::signature::key::{KeyKind, SigningKey};
@@ -296,6 +297,7 @@ pub(crate) fn endpoint_spec(uid: Option<&str>) -> EndpointSpec {
         subscription: Subscription {
             event_types: Some(vec![event_type("invoice.paid")]),
             channels: None,
+            filter: Some(Filter::parse("payload.amount > 100").unwrap()),
         },
         throttle_rate: None,
         park_on: ParkOn::parse(&[422]).unwrap(),

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use hookseal_domain::address_policy::AddressPolicy;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec};
+use hookseal_domain::filter::Filter;
 use hookseal_domain::id::EndpointId;
 use hookseal_domain::limits::DESCRIPTION_BYTES_MAX;
 use hookseal_domain::signature::key::SigningKey;
@@ -54,7 +55,8 @@ pub(crate) struct EndpointIn {
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
-    /// The wanted event types; all if not given.
+    /// The wanted event types, and groups of them: `invoice` is also `invoice.paid`, `invoice.paid.` is
+    /// all below it. All if not given.
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
     event_types: Option<Vec<String>>,
     /// Older name of `eventTypes`, which wins.
@@ -63,6 +65,9 @@ pub(crate) struct EndpointIn {
     /// The wanted channels; messages on all channels and on none if not given.
     #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
     channels: Option<Vec<String>>,
+    /// An expression of CEL that has to hold of a message. An extension of Hookseal.
+    #[schema(max_length = 1024)]
+    filter: Option<String>,
     /// Most deliveries per second. Older name: `rateLimit`.
     #[serde(alias = "rateLimit")]
     #[schema(minimum = 1, maximum = 65_535)]
@@ -82,8 +87,7 @@ pub(crate) struct EndpointIn {
     /// resent or skipped) or `moveOn`. An extension of Hookseal.
     #[schema(value_type = Option<String>, default = "block")]
     on_exhausted: Option<String>,
-    /// With `fifo`: what is ordered among each other; everything if not given. An extension of
-    /// Hookseal.
+    /// With `fifo`: what is ordered among each other, if not all. An extension of Hookseal.
     ordering_key: Option<OrderingKey>,
     /// Several events in one request, as a JSON array. Not together with `fifo`. An extension of
     /// Hookseal.
@@ -119,7 +123,8 @@ pub(crate) struct EndpointUpdate {
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
-    /// The wanted event types; all if not given.
+    /// The wanted event types, and groups of them: `invoice` is also `invoice.paid`, `invoice.paid.` is
+    /// all below it. All if not given.
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
     event_types: Option<Vec<String>>,
     /// Older name of `eventTypes`, which wins.
@@ -128,6 +133,9 @@ pub(crate) struct EndpointUpdate {
     /// The wanted channels; messages on all channels and on none if not given.
     #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
     channels: Option<Vec<String>>,
+    /// An expression of CEL that has to hold of a message. An extension of Hookseal.
+    #[schema(max_length = 1024)]
+    filter: Option<String>,
     /// Most deliveries per second. Older name: `rateLimit`.
     #[serde(alias = "rateLimit")]
     #[schema(minimum = 1, maximum = 65_535)]
@@ -146,8 +154,7 @@ pub(crate) struct EndpointUpdate {
     /// resent or skipped) or `moveOn`. An extension of Hookseal.
     #[schema(value_type = Option<String>, default = "block")]
     on_exhausted: Option<String>,
-    /// With `fifo`: what is ordered among each other; everything if not given. An extension of
-    /// Hookseal.
+    /// With `fifo`: what is ordered among each other, if not all. An extension of Hookseal.
     ordering_key: Option<OrderingKey>,
     /// Several events in one request, as a JSON array. Not together with `fifo`. An extension of
     /// Hookseal.
@@ -191,6 +198,10 @@ pub(crate) struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, max_items = 10)]
     channels: Patch<Vec<String>>,
+    /// An expression of CEL that has to hold of a message; `null` for none. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 1024)]
+    filter: Patch<String>,
     /// Most deliveries per second; 0 is no limit. Older name: `rateLimit`.
     #[serde(alias = "rateLimit", default, deserialize_with = "present")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 65_535)]
@@ -252,6 +263,7 @@ impl EndpointIn {
             event_types: self.event_types,
             filter_types: self.filter_types,
             channels: self.channels,
+            filter: self.filter,
             throttle_rate: self.throttle_rate,
             park_on: self.park_on,
             max_in_flight: self.max_in_flight,
@@ -296,9 +308,11 @@ impl EndpointUpdate {
         let uid = fields.optional("uid", self.uid, |uid| Uid::parse(&uid, EndpointId::PREFIX));
         let description = fields.take("description", DESCRIPTION.checked(self.description));
         let event_types = self.event_types.or(self.filter_types);
+        let filter = fields.optional("filter", self.filter, |text| Filter::parse(&text));
         let subscription = Subscription {
             event_types: check_event_types(fields, event_types.as_deref(), 1),
             channels: check_channels(fields, self.channels.as_deref(), 1),
+            filter: filter.flatten(),
         };
         let throttle_rate = fields.optional("throttleRate", self.throttle_rate, |rate| {
             number(rate, 1, u16::MAX)
@@ -361,6 +375,10 @@ impl EndpointPatch {
         }
         if let Some(channels) = self.channels {
             spec.subscription.channels = check_channels(&mut fields, channels.as_deref(), 0);
+        }
+        if let Some(filter) = self.filter {
+            let filter = fields.optional("filter", filter, |text| Filter::parse(&text));
+            spec.subscription.filter = filter.flatten();
         }
         if let Some(rate) = self.throttle_rate {
             let rate = fields.optional("throttleRate", rate, |rate| number(rate, 0, u16::MAX));

@@ -41,6 +41,9 @@ pub(crate) struct EndpointOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::HashSet<text::Channel>>, min_items = 1, max_items = 10)]
     channels: Option<Vec<String>>,
+    /// What has to hold of a message. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
     /// Most deliveries per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u16>,
@@ -66,6 +69,7 @@ impl EndpointOut {
         let disabled = is_disabled(&endpoint);
         let spec = endpoint.spec;
         let event_types = texts(spec.subscription.event_types);
+        let filter = spec.subscription.filter;
         Self {
             id: endpoint.id.to_string(),
             url: spec.url.as_str().to_owned(),
@@ -75,6 +79,7 @@ impl EndpointOut {
             filter_types: event_types.clone(),
             event_types,
             channels: texts(spec.subscription.channels),
+            filter: filter.map(|filter| filter.as_str().to_owned()),
             throttle_rate: spec.throttle_rate,
             park_on: spec.park_on.codes().to_vec(),
             discipline: DisciplineOut::of(&spec.discipline),

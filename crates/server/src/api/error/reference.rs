@@ -21,6 +21,11 @@ const RULES: &[(&str, &str)] = &[
         "invalid_uid_prefix",
         "A uid must not start like an id of ours (`app_`, `ep_`, `msg_`).",
     ),
+    (
+        "value_error.filter",
+        "The filter must be an expression of CEL that can be bounded; the message says what is not, and \
+         where.",
+    ),
     ("value_error.number", "The number must be in its range."),
     (
         "value_error.list.min_items",

@@ -25,7 +25,7 @@ enum For {
 }
 
 /// The matrix. An operation that is not in it fails the test.
-const MATRIX: [(&str, For); 116] = [
+const MATRIX: [(&str, For); 117] = [
     ("v1.application.list", For::Organisation),
     ("v1.application.create", For::Organisation),
     ("v1.application.get", For::OwnApplication),
@@ -38,6 +38,7 @@ const MATRIX: [(&str, For); 116] = [
     ("v1.endpoint.update", For::OwnApplication),
     ("patch_endpoint", For::OwnApplication),
     ("v1.endpoint.delete", For::OwnApplication),
+    ("v1.endpoint.filter.get", For::OwnApplication),
     ("v1.endpoint.get-headers", For::OwnApplication),
     ("v1.endpoint.update-headers", For::OwnApplication),
     ("v1.endpoint.patch-headers", For::OwnApplication),
