@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::event_type::EventTypeName;
+use hookseal_domain::filter::{Candidate, Filter};
 use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
 use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::operational::{DeliveryChange, EndpointChange, Happened};
@@ -41,7 +42,7 @@ const LISTENER_OF_ORGANISATION: &str = "SELECT t.id FROM operational_application
     CROSS JOIN application t ON t.slice = o.slice AND t.id = o.app \
     WHERE o.org = ?1 AND t.endpoints > 0";
 const DESTINATIONS: &str = "SELECT id, event_types, channels, \
-    disabled = 1 OR switched_off IS NOT NULL FROM endpoint \
+    disabled = 1 OR switched_off IS NOT NULL, filter FROM endpoint \
     WHERE slice = ?1 AND app = ?2 AND deleted_at IS NULL ORDER BY id";
 const EVENT_ID: &str = "SELECT event_id FROM message WHERE slice = ?1 AND app = ?2 AND id = ?3";
 
@@ -202,12 +203,12 @@ fn publish(
 ) -> Result<(), Failure> {
     let app = listener.app;
     let event_type = EventTypeName::from_stored(happened.event_type().to_owned());
-    let deliveries = deliveries(batch, app, &event_type)?;
+    let payload = happened.payload(listener.of_uid.as_deref());
+    let deliveries = deliveries(batch, app, &event_type, payload.as_bytes())?;
     if deliveries.is_empty() {
         return Ok(());
     }
     let id: MessageId = batch.means.ids.next(now);
-    let payload = happened.payload(listener.of_uid.as_deref());
     let keys = batch.means.keyring.to_seal(batch, app, now)?;
     let place = Place::MessagePayload { message: id.raw() };
     let sealed = keys.seal(place, payload.as_bytes())?;
@@ -242,7 +243,9 @@ fn deliveries(
     batch: &Batch<'_>,
     app: AppId,
     event_type: &EventTypeName,
+    payload: &[u8],
 ) -> Result<Vec<NewDelivery>, Failure> {
+    let mut candidate = Candidate::new(event_type, &[], payload);
     let key = [Slice::of(app).as_i64(), app.raw()];
     let destinations = all(batch.connection, DESTINATIONS, key, |row| {
         let endpoint = EndpointId::from_raw(row.get(0)?);
@@ -256,16 +259,20 @@ fn deliveries(
             table: "endpoint",
             id: endpoint,
         };
+        let filter: Option<String> = row.plain("filter")?;
+        let filter = filter.map(|text| Filter::parse(&text)).transpose();
         let subscription = Subscription {
             event_types: row.event_types("event_types")?,
             channels: row.channels("channels")?,
+            filter: filter.map_err(|_| row.corrupt("filter"))?,
         };
         let delivery = NewDelivery {
             endpoint,
             start,
             order: None,
         };
-        Ok(subscription.wants(event_type, &[]).then_some(delivery))
+        let wanted = subscription.decide(&mut candidate).is_delivered();
+        Ok(wanted.then_some(delivery))
     })?;
     Ok(destinations.into_iter().flatten().collect())
 }

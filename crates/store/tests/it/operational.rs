@@ -67,6 +67,7 @@ impl Scene<'_> {
         spec.subscription = Subscription {
             event_types: types.map(|types| types.iter().map(|name| event_type(name)).collect()),
             channels: None,
+            filter: None,
         };
         let new = self.new_endpoint(app, spec);
         let id = new.id;
