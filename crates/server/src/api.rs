@@ -25,6 +25,7 @@ mod rate;
 mod respond;
 mod routing;
 mod shed;
+mod statistics;
 mod transport;
 mod turns;
 mod wire;

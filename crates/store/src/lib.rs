@@ -17,6 +17,7 @@ pub mod reference;
 pub mod retention;
 pub mod seal;
 pub mod sqlite;
+pub mod statistics;
 pub mod tasks;
 pub mod tokens;
 pub mod transport;
@@ -50,6 +51,7 @@ use crate::page::{Page, PageRequest};
 use crate::publish::{Accepted, Idempotency, NewMessage};
 use crate::reference::{AppRef, EndpointRef, MessageRef};
 use crate::retention::{Retained, RetentionPolicy};
+use crate::statistics::StatisticsStore;
 use crate::tasks::TaskStore;
 use crate::tokens::TokenStore;
 use crate::transport::TransportStore;
@@ -61,10 +63,18 @@ use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Re
 /// [`Store::record`]. A change and whatever follows from it is one transaction. References are
 /// looked up within the organisation or application given, never beyond. What concerns transport
 /// security is in [`TransportStore`], what concerns tasks in [`TaskStore`], tokens in [`TokenStore`], the
-/// rules of event types in [`CatalogueStore`], what the organisation is told in [`OperationalStore`].
+/// rules of event types in [`CatalogueStore`], what the organisation is told in [`OperationalStore`],
+/// counters in [`StatisticsStore`].
 #[async_trait]
 pub trait Store:
-    CatalogueStore + TransportStore + TaskStore + TokenStore + OperationalStore + Send + Sync
+    CatalogueStore
+    + TransportStore
+    + TaskStore
+    + TokenStore
+    + OperationalStore
+    + StatisticsStore
+    + Send
+    + Sync
 {
     // --- the node ---
 

@@ -38,6 +38,18 @@ pub struct Page<Row> {
     pub rows: Vec<Row>,
     /// Whether there is nothing further in the direction asked for.
     pub done: bool,
+    /// Where the search for rows stopped before the page was full; `None` if it did not.
+    pub stopped: Option<Stopped>,
+}
+
+/// Where a list is to be continued that has not found enough rows for a page, by the key that it is
+/// sorted by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stopped {
+    /// With what comes after this one, in the list's order.
+    After(i64),
+    /// With what comes before this one.
+    Before(i64),
 }
 
 // === impl PageRequest ===
@@ -55,6 +67,27 @@ impl<Key> PageRequest<Key> {
         if matches!(self.from, PageStart::Before(_)) {
             read.reverse();
         }
-        Page { rows: read, done }
+        Page {
+            rows: read,
+            done,
+            stopped: None,
+        }
+    }
+
+    /// The same, where the search for rows stopped at a key before there were enough.
+    pub fn page_of_part<Row>(&self, read: Vec<Row>, stopped_at: Option<i64>) -> Page<Row> {
+        let page = self.page_of(read);
+        let Some(at) = stopped_at.filter(|_| page.done) else {
+            return page;
+        };
+        let stopped = match self.from {
+            PageStart::Before(_) => Stopped::Before(at),
+            PageStart::Beginning | PageStart::After(_) => Stopped::After(at),
+        };
+        Page {
+            done: false,
+            stopped: Some(stopped),
+            ..page
+        }
     }
 }

@@ -11,6 +11,7 @@ mod catalogue_store;
 mod checkpoint;
 mod claim;
 mod connection;
+mod counts;
 mod deliveries;
 mod endpoint_discipline;
 mod endpoint_headers;
@@ -42,6 +43,8 @@ mod retention;
 mod routing;
 mod rows;
 mod signing_keys;
+mod statistics;
+mod statistics_store;
 mod store;
 mod task_store;
 mod tasks;
@@ -49,6 +52,7 @@ mod token_store;
 mod transport_book;
 mod transport_items;
 mod transport_store;
+mod walk;
 mod writer;
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ async fn endpoint_id(
     }
 }
 
-fn read_status(text: &str) -> Result<StatusText, Violation> {
+pub(crate) fn read_status(text: &str) -> Result<StatusText, Violation> {
     match text {
         "0" => Ok(StatusText::Success),
         "1" => Ok(StatusText::Pending),
@@ -220,7 +220,7 @@ fn read_status(text: &str) -> Result<StatusText, Violation> {
     }
 }
 
-fn read_class(text: &str) -> Result<u16, Violation> {
+pub(crate) fn read_class(text: &str) -> Result<u16, Violation> {
     match text.parse() {
         Ok(class @ (0 | 100 | 200 | 300 | 400 | 500)) => Ok(class),
         _ => Err(Violation::new(

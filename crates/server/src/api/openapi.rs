@@ -16,7 +16,7 @@ use crate::api::wire::numbers::StatusCodeClass;
 use crate::api::wire::text;
 use crate::api::{
     Api, absent, application, authentication, background_task, docs, endpoint, event_type, health,
-    management, message, message_attempt, operational_webhook, transport,
+    management, message, message_attempt, operational_webhook, statistics, transport,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +34,7 @@ use crate::api::{
         (name = "Message", description = "What happened."),
         (name = "Message Attempt", description = "What became of it."),
         (name = "Background Task", description = "Work that goes on after its request was answered."),
+        (name = "Statistics", description = "How much there is and became of it."),
         (name = "Authentication", description = "Tokens of applications."),
         (name = "Management", description = "Tokens of the organisation."),
         (name = "Operational Webhook", description = "Whom you have told what happens to endpoints \
@@ -82,6 +83,7 @@ pub(crate) fn operations() -> OpenApiRouter<Api> {
         .merge(transport::routes())
         .merge(authentication::routes())
         .merge(management::routes())
+        .merge(statistics::routes())
         .merge(absent::routes())
         .merge(health::routes())
 }

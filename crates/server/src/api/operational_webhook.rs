@@ -58,6 +58,7 @@ async fn list(
         None => Page {
             rows: Vec::new(),
             done: true,
+            stopped: None,
         },
     };
     let shown = |row| Some(OperationalWebhookEndpointOut::of(row));

@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{ApiTokenId, AppId, AttemptId, EndpointId, MessageId, TaskId};
-use hookseal_store::page::Page;
+use hookseal_store::page::{Page, Stopped};
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +28,11 @@ pub(crate) trait PageKey: Sized {
 
     /// As it stands in an iterator.
     fn text(&self) -> String;
+
+    /// Of the number that the store sorts by; `None` where it sorts by something else.
+    fn of_raw(_: i64) -> Option<Self> {
+        None
+    }
 }
 
 /// Which page of a list.
@@ -78,8 +83,16 @@ impl<T> ListResponse<T> {
         key: impl Fn(&Row) -> K,
         shape: impl FnMut(Row) -> Option<T>,
     ) -> Self {
-        let iterator = page.rows.last().map(|row| key(row).text());
-        let prev_iterator = page.rows.first().map(|row| format!("-{}", key(row).text()));
+        let last = page.rows.last().map(&key);
+        let first = page.rows.first().map(&key);
+        // What was searched in vain is not searched again.
+        let (last, first) = match page.stopped {
+            None => (last, first),
+            Some(Stopped::After(raw)) => (K::of_raw(raw).or(last), first),
+            Some(Stopped::Before(raw)) => (last, K::of_raw(raw).or(first)),
+        };
+        let iterator = last.map(|key| key.text());
+        let prev_iterator = first.map(|key| format!("-{}", key.text()));
         Self {
             data: page.rows.into_iter().filter_map(shape).collect(),
             iterator,
@@ -108,6 +121,10 @@ macro_rules! id_keys {
 
             fn text(&self) -> String {
                 self.to_string()
+            }
+
+            fn of_raw(raw: i64) -> Option<Self> {
+                Some(<$id>::from_raw(raw))
             }
         }
     )*};

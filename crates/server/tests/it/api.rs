@@ -18,6 +18,7 @@ mod pace;
 mod pages;
 mod resources;
 mod shop;
+mod statistics;
 mod tasks;
 mod tokens;
 mod transport;

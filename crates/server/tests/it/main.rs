@@ -4,6 +4,7 @@
 mod api;
 mod cli;
 mod demo;
+mod fuzz;
 mod generated;
 mod hostile;
 mod interop;

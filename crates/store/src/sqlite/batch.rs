@@ -12,6 +12,7 @@ use hookseal_domain::slice::Slice;
 
 use crate::aftermath::{Aftermath, Collected};
 use crate::ids::Ids;
+use crate::sqlite::counts::Counts;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::keyring::Keyring;
 
@@ -42,6 +43,8 @@ pub(super) struct Batch<'c> {
     /// This node and its epoch.
     pub(super) node: i64,
     pub(super) epoch: i64,
+    /// What is added to the counters before it commits.
+    pub(super) counts: Counts,
     /// Versions of live applications, as this transaction sees them.
     versions: HashMap<AppId, Option<i64>>,
     /// Statements that this transaction has run. The connection's own cache hashes the text and
@@ -59,6 +62,7 @@ impl<'c> Batch<'c> {
             aftermath: RefCell::default(),
             node,
             epoch,
+            counts: Counts::default(),
             versions: HashMap::new(),
             statements: RefCell::default(),
         }

@@ -20,11 +20,12 @@ use crate::sqlite::endpoints;
 use crate::sqlite::failure::{Failure, corrupt};
 use crate::sqlite::messages::{self, FilterValues};
 use crate::sqlite::rows::{id_range, rows_to_read};
+use crate::sqlite::walk::Steps;
 
 macro_rules! unfinished {
     ($which:literal, $order:literal) => {
         concat!(
-            "SELECT msg, state, due, NULL FROM pending WHERE slice = ?1 AND ep = ?2 ",
+            "SELECT msg, state, due, NULL, 0 FROM pending WHERE slice = ?1 AND ep = ?2 ",
             "AND msg > ?3 AND msg < ?4 AND ",
             $which,
             " ORDER BY msg ",
@@ -33,15 +34,16 @@ macro_rules! unfinished {
     };
 }
 
-/// A finished delivery that was resent counts as unfinished.
+/// A finished delivery that was resent counts as unfinished: the last column says which.
 macro_rules! finished {
     ($which:literal, $order:literal) => {
         concat!(
-            "SELECT o.msg, NULL, NULL, o.ended FROM outcome o WHERE o.slice = ?1 AND o.ep = ?2 ",
-            "AND o.msg > ?3 AND o.msg < ?4 AND ?5 = ?5 AND ",
+            "SELECT o.msg, NULL, NULL, o.ended, EXISTS (SELECT 1 FROM pending p ",
+            "WHERE p.msg = o.msg AND p.ep = o.ep AND p.slice = o.slice) ",
+            "FROM outcome o WHERE o.slice = ?1 AND o.ep = ?2 ",
+            "AND o.msg > ?3 AND o.msg < ?4 AND ?5 = ?5 ",
             $which,
-            "NOT EXISTS (SELECT 1 FROM pending p ",
-            "WHERE p.msg = o.msg AND p.ep = o.ep AND p.slice = o.slice) ORDER BY o.msg ",
+            " ORDER BY o.msg ",
             $order
         )
     };
@@ -51,12 +53,8 @@ const OWNED_UP: &str = unfinished!("owner = ?5", "ASC");
 const OWNED_DOWN: &str = unfinished!("owner = ?5", "DESC");
 const UNOWNED_UP: &str = unfinished!("owner IS NULL AND state = ?5", "ASC");
 const UNOWNED_DOWN: &str = unfinished!("owner IS NULL AND state = ?5", "DESC");
-const DELIVERED_UP: &str = finished!("o.ended = 1 AND ", "ASC");
-const DELIVERED_DOWN: &str = finished!("o.ended = 1 AND ", "DESC");
-const FAILED_UP: &str = finished!("o.ended <> 1 AND o.ended <> 7 AND ", "ASC");
-const FAILED_DOWN: &str = finished!("o.ended <> 1 AND o.ended <> 7 AND ", "DESC");
-const CANCELLED_UP: &str = finished!("o.ended <> 1 AND o.ended = 7 AND ", "ASC");
-const CANCELLED_DOWN: &str = finished!("o.ended <> 1 AND o.ended = 7 AND ", "DESC");
+const FAILED_UP: &str = finished!("AND o.ended <> 1", "ASC");
+const FAILED_DOWN: &str = finished!("AND o.ended <> 1", "DESC");
 const FINISHED_UP: &str = finished!("", "ASC");
 const FINISHED_DOWN: &str = finished!("", "DESC");
 
@@ -87,17 +85,13 @@ const DESTINED_DOWN: &str = destined!("DESC");
 const OWNERS: &str = "SELECT id FROM node";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 14] = [
+pub(super) const STATEMENTS: [&str; 10] = [
     OWNED_UP,
     OWNED_DOWN,
     UNOWNED_UP,
     UNOWNED_DOWN,
-    DELIVERED_UP,
-    DELIVERED_DOWN,
     FAILED_UP,
     FAILED_DOWN,
-    CANCELLED_UP,
-    CANCELLED_DOWN,
     FINISHED_UP,
     FINISHED_DOWN,
     DESTINED_UP,
@@ -107,7 +101,16 @@ pub(super) const STATEMENTS: [&str; 14] = [
 /// One statement's rows and the first that was not taken yet.
 struct Source<'s> {
     rows: Rows<'s>,
-    head: Option<(i64, DeliveryStatus)>,
+    head: Option<Found>,
+}
+
+/// A delivery, as a statement finds it.
+#[derive(Clone, Copy)]
+struct Found {
+    message: i64,
+    status: DeliveryStatus,
+    /// Whether it is unfinished again, and found as such by another statement.
+    resent: bool,
 }
 
 /// Messages that were or are to be delivered to an endpoint, in the order of the page.
@@ -136,16 +139,23 @@ pub(super) async fn of_endpoint(
             let rows = statement.query(params![slice, endpoint.raw(), low, high, *which])?;
             sources.push(Source::new(rows)?);
         }
+        let mut steps = Steps::new();
         let mut found = Vec::new();
         while found.len() <= page.limit {
-            let Some((message, status)) = take_next(&mut sources, up)? else {
+            let Some(next) = take_next(&mut sources, up)? else {
+                steps.ended();
                 break;
             };
-            let id = MessageId::from_raw(message);
-            let message = messages::by_id(&tx, &keys, app, id, &values, filter.content)?;
-            found.extend(message.map(|message| DeliveredMessage { message, status }));
+            if next.is_wanted(status) {
+                let (id, status) = (MessageId::from_raw(next.message), next.status);
+                let message = messages::by_id(&tx, &keys, app, id, &values, filter.content)?;
+                found.extend(message.map(|message| DeliveredMessage { message, status }));
+            }
+            if !steps.step(next.message) {
+                break;
+            }
         }
-        Ok(page.page_of(found))
+        Ok(page.page_of_part(found, steps.stopped_at()))
     };
     store.readers.ask(list).await
 }
@@ -156,15 +166,10 @@ fn statements(
     status: Option<MessageStatusFilter>,
     up: bool,
 ) -> Result<Vec<(CachedStatement<'_>, i64)>, Failure> {
-    let (owned, unowned, finished) = if up {
-        (OWNED_UP, UNOWNED_UP, FINISHED_UP)
+    let (owned, unowned, failed, finished) = if up {
+        (OWNED_UP, UNOWNED_UP, FAILED_UP, FINISHED_UP)
     } else {
-        (OWNED_DOWN, UNOWNED_DOWN, FINISHED_DOWN)
-    };
-    let (delivered, failed, cancelled) = if up {
-        (DELIVERED_UP, FAILED_UP, CANCELLED_UP)
-    } else {
-        (DELIVERED_DOWN, FAILED_DOWN, CANCELLED_DOWN)
+        (OWNED_DOWN, UNOWNED_DOWN, FAILED_DOWN, FINISHED_DOWN)
     };
     let owners: Vec<i64> = all(connection, OWNERS, [], |row| Ok(row.get(0)?))?;
     let sending = owners.into_iter().map(|node| (owned, node));
@@ -176,9 +181,10 @@ fn statements(
     let waiting = states.map(|state| (unowned, state.code()));
     let blocked = (unowned, PendingState::Blocked.code());
     let wanted: Vec<(&str, i64)> = match status {
-        Some(MessageStatusFilter::Success) => vec![(delivered, 0)],
+        // Most are delivered: the others are walked past.
+        Some(MessageStatusFilter::Success) => vec![(finished, 0)],
         Some(MessageStatusFilter::Fail) => vec![(failed, 0), blocked],
-        Some(MessageStatusFilter::Cancelled) => vec![(cancelled, 0)],
+        Some(MessageStatusFilter::Cancelled) => vec![(failed, 0)],
         Some(MessageStatusFilter::Pending) => waiting.to_vec(),
         Some(MessageStatusFilter::Sending) => sending.collect(),
         None => sending
@@ -194,16 +200,13 @@ fn statements(
 }
 
 /// The next row of all the sources, in their order.
-fn take_next(
-    sources: &mut [Source<'_>],
-    up: bool,
-) -> Result<Option<(i64, DeliveryStatus)>, Failure> {
-    let key = |source: &&mut Source<'_>| source.head.map(|(message, _)| message);
+fn take_next(sources: &mut [Source<'_>], up: bool) -> Result<Option<Found>, Failure> {
     let waiting = sources.iter_mut().filter(|source| source.head.is_some());
+    // Of one that was resent the unfinished row comes first, so that a page may end with it.
     let next = if up {
-        waiting.min_by_key(key)
+        waiting.min_by_key(|source| source.head.map(|head| (head.message, head.resent)))
     } else {
-        waiting.max_by_key(key)
+        waiting.max_by_key(|source| source.head.map(|head| (head.message, !head.resent)))
     };
     let Some(source) = next else { return Ok(None) };
     let taken = source.head;
@@ -246,6 +249,25 @@ pub(super) async fn of_message(
     store.readers.ask(list).await
 }
 
+// === impl Found ===
+
+impl Found {
+    /// Whether its status is the one asked for, as far as the statements have not seen to that.
+    fn is_wanted(self, status: Option<MessageStatusFilter>) -> bool {
+        let ended = match self.status {
+            DeliveryStatus::Ended(ended) => Some(ended),
+            DeliveryStatus::Pending(_) => None,
+        };
+        let wanted = match status {
+            Some(MessageStatusFilter::Success) => ended == Some(Ended::Delivered),
+            Some(MessageStatusFilter::Fail) => ended != Some(Ended::Skipped),
+            Some(MessageStatusFilter::Cancelled) => ended == Some(Ended::Skipped),
+            Some(MessageStatusFilter::Pending | MessageStatusFilter::Sending) | None => true,
+        };
+        wanted && !self.resent
+    }
+}
+
 // === impl Source ===
 
 impl<'s> Source<'s> {
@@ -259,7 +281,12 @@ impl<'s> Source<'s> {
         let read = |row: &Row<'_>| {
             let message = row.get(0)?;
             let status = status(message, (row.get(1)?, row.get(2)?, row.get(3)?))?;
-            Ok::<_, Failure>((message, status))
+            let resent = row.get(4)?;
+            Ok::<_, Failure>(Found {
+                message,
+                status,
+                resent,
+            })
         };
         self.head = self.rows.next()?.map(read).transpose()?;
         Ok(())

@@ -23,6 +23,7 @@ use crate::sqlite::batch::{Batch, all};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::keyring::DataKeys;
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
+use crate::sqlite::walk;
 
 /// Whether a message `m` passes the filter, whose values are the parameters 6 to 8.
 macro_rules! passes {
@@ -54,16 +55,24 @@ const BY_ID: &str = select!(concat!(
     passes!()
 ));
 const BY_EVENT_ID: &str = select!("m.event_id = ?3");
-const LIST_UP: &str = select!(concat!(
-    "m.id > ?3 AND m.id < ?4 AND ",
-    passes!(),
-    " ORDER BY m.id LIMIT ?5"
-));
-const LIST_DOWN: &str = select!(concat!(
-    "m.id > ?3 AND m.id < ?4 AND ",
-    passes!(),
-    " ORDER BY m.id DESC LIMIT ?5"
-));
+const LIST_UP: &str = select!("m.id > ?3 AND m.id < ?4 ORDER BY m.id LIMIT ?5");
+const LIST_DOWN: &str = select!("m.id > ?3 AND m.id < ?4 ORDER BY m.id DESC LIMIT ?5");
+
+/// Whether each passes, for a walk. The payload is the last column, and is not touched.
+macro_rules! walk {
+    ($order:literal) => {
+        concat!(
+            "SELECT ",
+            passes!(),
+            ", m.id FROM message m WHERE m.slice = ?1 AND m.app = ?2 ",
+            "AND m.id > ?3 AND m.id < ?4 AND ?5 = ?5 ORDER BY m.id ",
+            $order
+        )
+    };
+}
+
+const WALK_UP: &str = walk!("ASC");
+const WALK_DOWN: &str = walk!("DESC");
 pub(super) const EXPUNGE: &str = "UPDATE message SET payload = NULL, expires_early = NULL \
     WHERE slice = ?1 AND app = ?2 AND id = ?3";
 /// What waits, is held or is blocked comes up now, and ends since there is nothing to deliver.
@@ -71,8 +80,16 @@ pub(super) const BRING_UP: &str = "UPDATE pending SET state = 2, due = NULL \
     WHERE msg = ?1 AND slice = ?2 AND state IN (1, 3, 4)";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 6] =
-    [BY_ID, BY_EVENT_ID, LIST_UP, LIST_DOWN, EXPUNGE, BRING_UP];
+pub(super) const STATEMENTS: [&str; 8] = [
+    BY_ID,
+    BY_EVENT_ID,
+    LIST_UP,
+    LIST_DOWN,
+    WALK_UP,
+    WALK_DOWN,
+    EXPUNGE,
+    BRING_UP,
+];
 
 /// A filter as the statements want it.
 pub(super) struct FilterValues {
@@ -103,6 +120,11 @@ impl FilterValues {
                 .before
                 .map_or(i64::MAX, |at| RawId::floor_of(at).raw()),
         }
+    }
+
+    /// Whether it asks for something that no index knows.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.channel.is_some() || self.tag.is_some() || self.event_types.is_some()
     }
 
     /// The range of ids that lie in the page and the time asked for.
@@ -191,26 +213,67 @@ pub(super) async fn list(
         };
         let values = FilterValues::of(&filter);
         let (low, high) = values.range(&page, MessageId::raw);
+        if values.is_narrow() {
+            return walk_page(connection, &keys, app, &values, &page, filter.content);
+        }
         let sql = if page.reads_ascending() {
             LIST_UP
         } else {
             LIST_DOWN
         };
+        let nothing = None::<i64>;
         let which = params![
             Slice::of(app).as_i64(),
             app.raw(),
             low,
             high,
             rows_to_read(&page),
-            values.channel,
-            values.tag,
-            values.event_types,
+            nothing,
+            nothing,
+            nothing,
             filter.content == Content::With,
         ];
         let rows = all(connection, sql, which, |row| read(row, &keys))?;
         Ok(page.page_of(rows))
     };
     store.readers.ask(list).await
+}
+
+/// A page of those that pass a filter for which there is no index.
+fn walk_page(
+    connection: &Connection,
+    keys: &DataKeys,
+    app: AppId,
+    values: &FilterValues,
+    page: &PageRequest<MessageId>,
+    content: Content,
+) -> Result<Page<Message>, Failure> {
+    // One moment for the walk and for what it finds.
+    let tx = connection.unchecked_transaction()?;
+    let (low, high) = values.range(page, MessageId::raw);
+    let sql = if page.reads_ascending() {
+        WALK_UP
+    } else {
+        WALK_DOWN
+    };
+    let which = params![
+        Slice::of(app).as_i64(),
+        app.raw(),
+        low,
+        high,
+        0,
+        values.channel,
+        values.tag,
+        values.event_types,
+    ];
+    let walked = walk::walk(&tx, sql, which, page, |row| row.get(1))?;
+    let everything = FilterValues::of(&MessageFilter::default());
+    let mut messages = Vec::with_capacity(walked.found.len());
+    for id in walked.found {
+        let id = MessageId::from_raw(id);
+        messages.extend(by_id(&tx, keys, app, id, &everything, content)?);
+    }
+    Ok(page.page_of_part(messages, walked.stopped_at))
 }
 
 /// Forgets a message's payload.

@@ -40,6 +40,14 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "filters",
         include_str!("../../migrations/sqlite/0008_filters.sql"),
     ),
+    (
+        "statistics",
+        include_str!("../../migrations/sqlite/0009_statistics.sql"),
+    ),
+    (
+        "lists",
+        include_str!("../../migrations/sqlite/0010_lists.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

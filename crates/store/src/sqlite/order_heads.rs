@@ -14,9 +14,9 @@ use crate::error::{SkipError, StoreError};
 use crate::inspect::OrderHead;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all, first};
+use crate::sqlite::counts::{self, Before, End};
 use crate::sqlite::deliveries::pending;
 use crate::sqlite::failure::{Failure, corrupt};
-use crate::sqlite::record::PUT_OUTCOME;
 
 /// Most that are counted behind a head.
 const BEHIND_MAX: i64 = 1000;
@@ -126,8 +126,15 @@ pub(super) async fn skip(
             return Ok(skipped.ok_or(SkipError::NotInOrder));
         };
         batch.execute(SKIP, [message, endpoint, slice])?;
-        let (ended, at) = (Ended::Skipped.code(), now.as_millis());
-        batch.execute(PUT_OUTCOME, [slice, endpoint, message, ended, attempts, at])?;
+        let end = End {
+            slice,
+            endpoint,
+            message,
+            ended: Ended::Skipped,
+            attempts,
+            at: now,
+        };
+        counts::end(batch, end, Before::Maybe)?;
         Ok(Ok(()))
     };
     store.writer.change(skip).await

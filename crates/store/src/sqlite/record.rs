@@ -7,7 +7,7 @@ use rusqlite::params;
 use tokio::sync::OwnedSemaphorePermit;
 
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
-use hookseal_domain::delivery::{Ended, Next};
+use hookseal_domain::delivery::{Ended, Next, Trigger};
 use hookseal_domain::operational::{DeliveryChange, DisabledBy, EndpointChange};
 use hookseal_domain::slice::Slice;
 use hookseal_domain::time::Timestamp;
@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::seal::{Place, Sealed, facts};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::Batch;
+use crate::sqlite::counts::{self, Before, End};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::queue::Job;
 use crate::sqlite::{endpoints, operational};
@@ -168,6 +169,7 @@ fn take_down(
         forget_orphan(batch, slice, finished)?;
         Recorded::Overtaken
     };
+    counts::attempt(batch, finished)?;
     if let Some(at) = finished.endpoint_gone_at {
         switch_off(batch, slice, finished, at)?;
     }
@@ -214,7 +216,7 @@ fn insert_attempt(
 }
 
 /// Moves the delivery on; says whether it was the attempt's to move.
-fn move_on(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> rusqlite::Result<bool> {
+fn move_on(batch: &mut Batch<'_>, slice: i64, finished: &FinishedAttempt) -> Result<bool, Failure> {
     let attempt = &finished.attempt;
     let (message, endpoint) = (attempt.key.message.raw(), attempt.key.endpoint.raw());
     match finished.next {
@@ -230,9 +232,19 @@ fn move_on(batch: &Batch<'_>, slice: i64, finished: &FinishedAttempt) -> rusqlit
             if batch.execute(END, owned)? == 0 {
                 return Ok(false);
             }
-            let at = ended_at(finished).as_millis();
-            let row = params![slice, endpoint, message, ended.code(), attempt.number, at];
-            batch.execute(PUT_OUTCOME, row)?;
+            let before = match attempt.trigger {
+                Trigger::Publish => Before::Never,
+                Trigger::Resend => Before::Maybe,
+            };
+            let end = End {
+                slice,
+                endpoint,
+                message,
+                ended,
+                attempts: attempt.number.into(),
+                at: ended_at(finished),
+            };
+            counts::end(batch, end, before)?;
             Ok(true)
         }
         Next::Block => {

@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::retention::{Retained, RetentionPolicy};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all};
+use crate::sqlite::counts::hour;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::messages::BRING_UP;
 
@@ -41,11 +42,16 @@ const WALK: &str = "SELECT rowid, slice, id, payload_expires, \
     payload IS NOT NULL AND expires_early IS NULL FROM message \
     WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
 const WALKED_TO: &str = "UPDATE retention_walk SET payload_rowid = ?1 WHERE only_row = 1";
+const FORGET_ENDPOINT_HOURS: &str = "DELETE FROM endpoint_hour WHERE (slice, ep, hour) IN \
+    (SELECT slice, ep, hour FROM endpoint_hour WHERE hour < ?1 ORDER BY hour LIMIT ?2)";
+const FORGET_EVENT_TYPE_HOURS: &str = "DELETE FROM event_type_hour \
+    WHERE (slice, app, hour, event_type) IN (SELECT slice, app, hour, event_type \
+    FROM event_type_hour WHERE hour < ?1 ORDER BY hour LIMIT ?2)";
 const PAGES: &str = "SELECT (SELECT freelist_count FROM pragma_freelist_count), \
     (SELECT page_count FROM pragma_page_count)";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 11] = [
+pub(super) const STATEMENTS: [&str; 13] = [
     EARLY,
     ATTEMPTS,
     FORGET_ATTEMPT,
@@ -57,6 +63,8 @@ pub(super) const STATEMENTS: [&str; 11] = [
     FORGET_PAYLOAD,
     WALK,
     FORGET_KEYS,
+    FORGET_ENDPOINT_HOURS,
+    FORGET_EVENT_TYPE_HOURS,
 ];
 
 /// How many rows may still be written in this batch.
@@ -77,6 +85,7 @@ pub(super) async fn retain(
         };
         retained.messages = messages(batch, now.minus(policy.history), &mut budget)?;
         retained.payloads += usual_payloads(batch, now, &mut budget)?;
+        counters(batch, now.minus(policy.history), &mut budget)?;
         retained.more = budget.0 == 0;
         if !retained.more {
             retained.more = give_back_pages(batch)?;
@@ -202,6 +211,15 @@ fn forget_history(
     for endpoint in unfinished {
         batch.execute(FORGET_PENDING, [message, endpoint, slice])?;
         budget.spend(1);
+    }
+    Ok(())
+}
+
+/// Counters of hours of which nothing is left that was counted.
+fn counters(batch: &Batch<'_>, made_before: Timestamp, budget: &mut Budget) -> Result<(), Failure> {
+    for sql in [FORGET_ENDPOINT_HOURS, FORGET_EVENT_TYPE_HOURS] {
+        let which = [hour(made_before), budget.rows()];
+        budget.spend(batch.execute(sql, which)?);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::error::StoreError;
 use crate::sqlite::batch::{Batch, Means};
 use crate::sqlite::checkpoint::Progress;
+use crate::sqlite::counts;
 use crate::sqlite::failure::{Failure, Reach};
 use crate::sqlite::fatal::{Fatal, PanicGuard};
 use crate::sqlite::flush::FlushTime;
@@ -306,6 +307,7 @@ impl Thread {
         let mut batch = Batch::new(&self.connection, &self.means, self.node, self.epoch);
         batch.execute("BEGIN IMMEDIATE", [])?;
         let done = work(&mut batch).and_then(|()| {
+            counts::write(&mut batch)?;
             let began = Instant::now();
             let done = batch.execute("COMMIT", [])?;
             self.flush_time.took(began.elapsed());

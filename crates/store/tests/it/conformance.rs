@@ -58,6 +58,8 @@ macro_rules! conformance {
                 tells_how_tasks_end,
                 what_does_not_happen_is_not_told, only_who_wants_to_know_is_told,
                 nothing_is_told_of_itself, bounds_the_listeners, says_what_is_to_be_done;
+            statistics: counts_deliveries, counts_a_resent_one_where_it_ended_last, counts_attempts,
+                counts_endpoints, forgets_counters;
             model: behaves_like_the_model;
         }
     };

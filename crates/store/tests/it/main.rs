@@ -21,6 +21,7 @@ mod publish;
 mod retention;
 mod scene;
 mod sqlite;
+mod statistics;
 mod tasks;
 mod timing;
 mod tokens;

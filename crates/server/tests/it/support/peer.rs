@@ -35,6 +35,11 @@ struct Place {
 impl Peer {
     /// A script of `python/`, with its libraries from PyPI in an environment of its own.
     pub(crate) async fn python(script: &str) -> anyhow::Result<Self> {
+        Self::python_of("python", script).await
+    }
+
+    /// The same of another folder, whose libraries don't go with those.
+    pub(crate) async fn python_of(folder: &str, script: &str) -> anyhow::Result<Self> {
         if let Err(error) = run(
             Command::new("python3").args(["-c", "import ensurepip, venv"]),
             "",
@@ -43,7 +48,7 @@ impl Peer {
         {
             return Ok(Self::Missing(format!("no python3 with venv: {error:#}")));
         }
-        let place = Place::of("python")?;
+        let place = Place::of(folder)?;
         let wanted = place.sources.join("requirements.txt");
         if !place.has_installed(&wanted)? {
             let fresh = place.emptied()?;

@@ -12,9 +12,9 @@ use crate::codes::{Code, PendingState};
 use crate::error::StoreError;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::{Batch, all};
+use crate::sqlite::counts::{self, Before, End};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::messages::{BRING_UP, EXPUNGE};
-use crate::sqlite::record::PUT_OUTCOME;
 use crate::sqlite::tasks::row::range;
 use crate::sqlite::tasks::{Advance, advance, at};
 use crate::tasks::{StepReport, Stepped, TaskClaim};
@@ -56,9 +56,15 @@ pub(in crate::sqlite) async fn cancel(
         let found = unfinished(batch, slice, endpoint.raw(), range(span).1, limit)?;
         for (message, attempts) in &found {
             batch.execute(CANCEL, [*message, endpoint.raw(), slice])?;
-            let (ended, at) = (Ended::Skipped.code(), now.as_millis());
-            let row = [slice, endpoint.raw(), *message, ended, *attempts, at];
-            batch.execute(PUT_OUTCOME, row)?;
+            let end = End {
+                slice,
+                endpoint: endpoint.raw(),
+                message: *message,
+                ended: Ended::Skipped,
+                attempts: *attempts,
+                at: now,
+            };
+            counts::end(batch, end, Before::Maybe)?;
         }
         let done = u64::try_from(found.len()).unwrap_or(u64::MAX);
         let far = Advance {

@@ -27,6 +27,26 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "tokens",
         include_str!("../../../migrations/sqlite/0005_tokens.sql"),
     ),
+    (
+        "catalogue",
+        include_str!("../../../migrations/sqlite/0006_catalogue.sql"),
+    ),
+    (
+        "operational",
+        include_str!("../../../migrations/sqlite/0007_operational.sql"),
+    ),
+    (
+        "filters",
+        include_str!("../../../migrations/sqlite/0008_filters.sql"),
+    ),
+    (
+        "statistics",
+        include_str!("../../../migrations/sqlite/0009_statistics.sql"),
+    ),
+    (
+        "lists",
+        include_str!("../../../migrations/sqlite/0010_lists.sql"),
+    ),
 ];
 
 /// A row of each table that a later version makes anew.
