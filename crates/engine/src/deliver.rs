@@ -54,7 +54,11 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
         }
         let (found, rules) = find(&shared, &lane).await;
         // Only now: while the worker waited, the lane may have been paused.
-        let looked = lane.next_job(&*shared.clock, rules);
+        let mut looked = lane.next_job(&*shared.clock, rules);
+        while let Some(at) = looked.held_until {
+            shared.clock.sleep_until(at).await;
+            looked = lane.next_job(&*shared.clock, None);
+        }
         timers::follow(&shared, &lane, looked.then);
         let Some((work, turn)) = looked.begun else {
             return;

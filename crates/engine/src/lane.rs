@@ -120,6 +120,9 @@ impl Lane {
         } else {
             Looked::NOTHING
         };
+        if looked.held_until.is_some() {
+            return looked;
+        }
         if looked.begun.is_none() {
             state.running -= 1;
         } else if state.pacing.has_rate() || state.batching.is_on() {

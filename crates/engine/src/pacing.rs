@@ -8,6 +8,7 @@ mod app;
 mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookseal_domain::delivery::batch::BatchRule;
 use hookseal_domain::delivery::push_back::PushBack;
@@ -40,7 +41,8 @@ pub(crate) struct Pacing {
     throttle: Throttle,
     /// Since when something has been waiting without a break; not known before a worker looked.
     waiting_since: Option<Timestamp>,
-    /// A slot of the application's, to be used now.
+    /// A slot of the application's, to be used now, or then by a worker that waits for it with its
+    /// permit.
     token: Option<Slot>,
     /// Whether it waits for one.
     in_line: bool,
@@ -60,7 +62,13 @@ pub(crate) enum Gate {
     /// In the lane's turn among those of its application, of which the first comes then; `None` if
     /// somebody is to see to that already.
     InLine(Option<Timestamp>),
+    /// Then, by the worker that has a permit already: nothing else keeps it from using the slot.
+    Held(Timestamp),
 }
+
+/// How long a worker may hold its permit until it has a slot: more than the longest distance of two,
+/// which is a second.
+const HELD_MAX: Duration = Duration::from_secs(2);
 
 // === impl Pacing ===
 
@@ -113,6 +121,22 @@ impl Pacing {
         own.max(app.and_then(|(_, app)| app.next_slot_at(now)))
     }
 
+    /// The same as [`Self::gate`] for a worker that has a permit. If the permit came too late for the
+    /// slot, there is another for it: who had to stand in line once more would be late again, as long
+    /// as permits are short.
+    pub(crate) fn gate_with_permit(&mut self, endpoint: EndpointId, now: Timestamp) -> Gate {
+        if self.token.is_some_and(|token| token.is_lost(now))
+            && let (Some((pace, app)), Some(since)) = (&self.rules.app, self.waiting_since)
+            && let Some(slot) = app.make_up(*pace, since, now)
+        {
+            self.token = Some(slot);
+            if !slot.is_due(now) {
+                return Gate::Held(slot.at());
+            }
+        }
+        self.gate(endpoint, now)
+    }
+
     /// Whether an attempt may begin now of what waits. Leaves the lane in the application's line if
     /// that is what is missing.
     pub(crate) fn gate(&mut self, endpoint: EndpointId, now: Timestamp) -> Gate {
@@ -129,8 +153,14 @@ impl Pacing {
         let Some((pace, app)) = &self.rules.app else {
             return Gate::Open;
         };
-        if self.token.is_some_and(|token| !token.is_lost(now)) {
-            return Gate::Open;
+        if let Some(token) = self.token.filter(|token| !token.is_lost(now)) {
+            // Else a worker waits for it.
+            let is_due = token.is_due(now);
+            return if is_due {
+                Gate::Open
+            } else {
+                Gate::InLine(None)
+            };
         }
         self.token = None;
         if self.in_line {

@@ -20,6 +20,8 @@ pub(crate) struct Looked {
     pub(crate) begun: Option<(Work, Turn)>,
     /// What follows for the lane.
     pub(crate) then: Then,
+    /// The worker keeps its permit, and looks again then.
+    pub(crate) held_until: Option<Timestamp>,
 }
 
 /// What follows for a lane.
@@ -41,7 +43,15 @@ impl Looked {
     pub(super) const NOTHING: Self = Self {
         begun: None,
         then: Then::Nothing,
+        held_until: None,
     };
+
+    const fn only(then: Then) -> Self {
+        Self {
+            then,
+            ..Self::NOTHING
+        }
+    }
 }
 
 // === impl LaneState ===
@@ -53,15 +63,19 @@ impl LaneState {
             return Looked::NOTHING;
         }
         if let Leaves::At(at) = self.leaves(clock) {
-            let then = self.batching.comes_back(at);
-            return Looked { begun: None, then };
+            return Looked::only(self.batching.comes_back(at));
         }
         let has_rate = self.pacing.has_rate();
         if has_rate {
-            let gate = self.pacing.gate(lane.endpoint, clock.now());
+            let gate = self.pacing.gate_with_permit(lane.endpoint, clock.now());
+            if let Gate::Held(at) = gate {
+                return Looked {
+                    held_until: Some(at),
+                    ..Looked::NOTHING
+                };
+            }
             if gate != Gate::Open {
-                let then = self.closed(lane, gate);
-                return Looked { begun: None, then };
+                return Looked::only(self.closed(lane, gate));
             }
         }
         let turn = self.breaker.open_turn().or_else(|| {
@@ -73,8 +87,10 @@ impl LaneState {
         if has_rate && begun.is_some() {
             self.pacing.began(clock.now());
         }
-        let then = Then::Nothing;
-        Looked { begun, then }
+        Looked {
+            begun,
+            ..Looked::NOTHING
+        }
     }
 
     /// What follows when an attempt has begun where there is a rate or a batch: the next slot is asked
@@ -103,7 +119,7 @@ impl LaneState {
         match gate {
             Gate::Opens(at) if self.pacing.comes_back(at) => Then::Back(at),
             Gate::InLine(Some(first_at)) => Then::Line(lane.app, first_at),
-            Gate::Opens(_) | Gate::InLine(None) | Gate::Open => Then::Nothing,
+            Gate::Opens(_) | Gate::InLine(None) | Gate::Held(_) | Gate::Open => Then::Nothing,
         }
     }
 }

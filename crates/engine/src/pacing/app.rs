@@ -12,6 +12,8 @@ use hookseal_domain::delivery::throttle::{Pace, Slot, Throttle};
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::time::Timestamp;
 
+use crate::pacing::HELD_MAX;
+
 /// Most slots that are given out in one go: as many as a thousandth of a second holds at the highest
 /// rate, several times over.
 const GRANTS_MAX: usize = 256;
@@ -94,6 +96,24 @@ impl AppPacing {
         }
         (state.throttle, _) = state.throttle.reserve(pace, waiting_since, now);
         Ok(slot)
+    }
+
+    /// The next slot for one that had its turn and could not use it, past the line; `None` if that is
+    /// too far away.
+    pub(crate) fn make_up(
+        &self,
+        pace: Pace,
+        waiting_since: Timestamp,
+        now: Timestamp,
+    ) -> Option<Slot> {
+        let mut state = self.state.lock();
+        state.pace = Some(pace);
+        let (after, slot) = state.throttle.reserve(pace, waiting_since, now);
+        let soon = slot.at() <= now.plus(HELD_MAX);
+        if soon {
+            state.throttle = after;
+        }
+        soon.then_some(slot)
     }
 
     /// Gives out the slots that are there now.

@@ -48,6 +48,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "lists",
         include_str!("../../migrations/sqlite/0010_lists.sql"),
     ),
+    (
+        "ready_orders",
+        include_str!("../../migrations/sqlite/0011_ready_orders.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

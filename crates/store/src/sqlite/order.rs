@@ -20,7 +20,8 @@ const KEYS_PER_LOOK: usize = 256;
 
 const DRAW: &str = "INSERT INTO endpoint_order (slice, ep, next_seq) VALUES (?1, ?2, 2) \
     ON CONFLICT (slice, ep) DO UPDATE SET next_seq = next_seq + 1 RETURNING next_seq - 1";
-const NEXT_KEY: &str = "SELECT order_key FROM pending WHERE seq IS NOT NULL \
+/// Of those only that have something in the backlog: the first of them may still be elsewhere.
+const NEXT_KEY: &str = "SELECT order_key FROM pending WHERE state = 2 AND seq IS NOT NULL \
     AND slice = ?1 AND ep = ?2 AND order_key >= ?3 ORDER BY order_key LIMIT 1";
 const OF_KEY: &str = claim!(
     "p.seq IS NOT NULL AND p.slice = ?1 AND p.ep = ?2 AND p.order_key = ?3 \
@@ -30,7 +31,7 @@ const OF_KEY: &str = claim!(
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 2] = [NEXT_KEY, OF_KEY];
 
-/// A walk over the keys of an endpoint, once around from a place that is another each time, so that
+/// A walk over the keys of an endpoint that have a backlog, once around from a place that is another each time, so that
 /// no key is always the last.
 #[derive(Clone, Copy)]
 pub(super) struct Walk {

@@ -27,6 +27,8 @@ const OLDEST: &str = "SELECT rowid, slice, id FROM message \
 const ATTEMPTS: &str = "SELECT id, ep FROM attempt WHERE msg = ?1 AND slice = ?2 LIMIT ?3";
 const FORGET_ATTEMPT: &str = "DELETE FROM attempt WHERE msg = ?1 AND id = ?2 AND slice = ?3";
 const FORGET_OUTCOME: &str = "DELETE FROM outcome WHERE slice = ?1 AND ep = ?2 AND msg = ?3";
+const UNTRIED: &str = "SELECT ep FROM outcome \
+    WHERE slice = ?2 AND msg = ?1 AND attempts = 0 LIMIT ?3";
 const UNFINISHED: &str = "SELECT ep FROM pending WHERE msg = ?1 AND slice = ?2 LIMIT ?3";
 const FORGET_PENDING: &str = "DELETE FROM pending WHERE msg = ?1 AND ep = ?2 AND slice = ?3";
 const FORGET_OPTIONS: &str = "DELETE FROM message_option WHERE slice = ?1 AND msg = ?2 \
@@ -51,11 +53,12 @@ const PAGES: &str = "SELECT (SELECT freelist_count FROM pragma_freelist_count), 
     (SELECT page_count FROM pragma_page_count)";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 13] = [
+pub(super) const STATEMENTS: [&str; 14] = [
     EARLY,
     ATTEMPTS,
     FORGET_ATTEMPT,
     FORGET_OUTCOME,
+    UNTRIED,
     UNFINISHED,
     FORGET_PENDING,
     FORGET_OPTIONS,
@@ -205,6 +208,13 @@ fn forget_history(
         batch.execute(FORGET_ATTEMPT, [message, attempt, slice])?;
         batch.execute(FORGET_OUTCOME, [slice, endpoint, message])?;
         budget.spend(2);
+    }
+    // What was skipped before it was tried.
+    let which = [message, slice, budget.rows()];
+    let untried: Vec<i64> = all(batch.connection, UNTRIED, which, |row| Ok(row.get(0)?))?;
+    for endpoint in untried {
+        batch.execute(FORGET_OUTCOME, [slice, endpoint, message])?;
+        budget.spend(1);
     }
     let which = [message, slice, budget.rows()];
     let unfinished: Vec<i64> = all(batch.connection, UNFINISHED, which, |row| Ok(row.get(0)?))?;

@@ -131,10 +131,13 @@ fn claims_use_the_index_made_for_them() {
     );
     let [end, retry, block, put_off, ..] = record::STATEMENTS;
     assert_eq!([end, retry, block, put_off].map(first), [key; 4]);
+    let untried = "SEARCH outcome USING COVERING INDEX outcome_untried (msg=? AND slice=?)";
+    let found = retention::STATEMENTS.map(first);
+    assert!(found.contains(&untried.to_owned()), "{found:?}");
     let [next_key, of_key] = order::STATEMENTS;
     assert_eq!(
         first(next_key),
-        "SEARCH pending USING COVERING INDEX pending_ordered (slice=? AND ep=? AND order_key>?)"
+        "SEARCH pending USING COVERING INDEX pending_ready (slice=? AND ep=? AND order_key>?)"
     );
     assert_eq!(
         first(of_key),

@@ -26,7 +26,8 @@ macro_rules! conformance {
             history: finds_messages, filters_messages, pages_messages, expunges_payloads,
                 finds_attempts, filters_attempts, expunges_responses, merges_by_endpoint,
                 lists_destinations, keeps_applications_apart;
-            retention: forgets_history, forgets_in_small_batches, forgets_payloads_early,
+            retention: forgets_history, forgets_what_was_skipped_untried,
+                forgets_in_small_batches, forgets_payloads_early,
                 forgets_payloads_of_a_long_history, forgets_payloads_after_a_full_batch,
                 forgets_unfinished_deliveries,
                 late_results_leave_nothing;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use hookseal_domain::delivery::{Ended, Next};
+use hookseal_domain::delivery::{DeliveryKey, Ended, Next};
+use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::time::Timestamp;
 use hookseal_store::Store;
+use hookseal_store::inspect::DeliveryStatus;
 use hookseal_store::publish::{Accepted, DeliveryStart};
 use hookseal_store::reference::Reference;
 use hookseal_store::retention::{Retained, RetentionPolicy};
@@ -53,6 +55,28 @@ pub(crate) async fn forgets_history(store: &dyn Store) {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].0, young.message);
     assert_eq!(scene.attempts(young.message).await, 1);
+}
+
+pub(crate) async fn forgets_what_was_skipped_untried(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let endpoint = scene.endpoint().await;
+    let mut message = scene.message(DeliveryStart::Backlog, &[endpoint]).await;
+    message.deliveries[0].order = Some(KeyHash::ENDPOINT);
+    let key = DeliveryKey {
+        message: message.id,
+        endpoint,
+    };
+    store.accept(message).await.unwrap();
+    store.skip(scene.app, key, scene.now()).await.unwrap();
+    let skipped = DeliveryStatus::Ended(Ended::Skipped);
+    assert_eq!(scene.status(key).await, Some(skipped));
+    let one = RetentionPolicy {
+        batch_rows: 1,
+        ..POLICY
+    };
+    let forgotten = all(store, scene.later(days(91)), one).await;
+    assert_eq!(forgotten.messages, 1);
+    assert_eq!(scene.status(key).await, None, "nothing is left of it");
 }
 
 pub(crate) async fn forgets_in_small_batches(store: &dyn Store) {
