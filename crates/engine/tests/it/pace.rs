@@ -420,3 +420,36 @@ async fn lanes_without_number_share_a_few_permits() {
     }
     assert!(by_id.values().all(|times| *times == 40), "{by_id:?}");
 }
+
+#[tokio::test]
+async fn an_application_with_a_rate_does_not_starve_where_permits_are_short() {
+    let mut world = World::with(|config| config.in_flight_max = 2).await;
+    let hog = Reply::status(200).after(MILLI * 60);
+    let hogs = FakeEndpoint::plain([hog]).await.unwrap();
+    for _ in 0..6 {
+        world.endpoint(&hogs.url()).await;
+    }
+    for _ in 0..200 {
+        world.publish("{}").await;
+    }
+    world.app = world.other_application(Some(20)).await;
+    let hook = FakeEndpoint::plain([200]).await.unwrap();
+    for _ in 0..3 {
+        world.endpoint(&hook.url()).await;
+    }
+    for _ in 0..8 {
+        world.publish("{}").await;
+    }
+    // Each permit comes later than a slot is good for.
+    for _ in 0..100 {
+        if hook.received().len() == 24 {
+            break;
+        }
+        world.clock.run_for(MILLI * 100).await;
+    }
+    assert_eq!(hook.received().len(), 24);
+    assert!(
+        hogs.received().len() < 1200,
+        "the others were busy all the time"
+    );
+}

@@ -143,6 +143,25 @@ impl World {
         }
     }
 
+    /// Another application of the organisation, with this rate.
+    pub(crate) async fn other_application(&self, throttle_rate: Option<u16>) -> AppId {
+        let id = self.engine.next_id();
+        let application = Application {
+            id,
+            org: self.org,
+            spec: ApplicationSpec {
+                name: "Other".to_owned(),
+                uid: None,
+                throttle_rate,
+                metadata: Metadata::new(),
+            },
+            updated_at: self.engine.now(),
+        };
+        let made = self.store.create_application(application, None).await;
+        made.unwrap();
+        id
+    }
+
     pub(crate) async fn endpoint(&self, url: &str) -> EndpointId {
         self.endpoint_with(url, |_| {}).await
     }
