@@ -19,7 +19,7 @@ use crate::sqlite::counts::hour;
 use crate::sqlite::failure::Failure;
 use crate::statistics::{AttemptCounts, Counted, DeliveryCounts, EndpointCounts, Hours, Precision};
 
-/// Most unfinished deliveries that are counted: some 10 ms. Beyond, "many" is what there is to know.
+/// Most unfinished deliveries that are counted. Beyond, "many" is what there is to know.
 const UNFINISHED_MAX: i64 = 100_000;
 
 const SUM: &str = "SELECT ifnull(sum(delivered), 0), ifnull(sum(failed), 0), \

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Params, Row};
 use crate::page::PageRequest;
 use crate::sqlite::failure::Failure;
 
-/// Most rows that are looked at for one page: some 50 ms where each has to be fetched from its table.
+/// Most rows that are looked at for one page. Each may have to be fetched from its table.
 pub(super) const ROWS_MAX: usize = 10_000;
 
 /// What a walk came to.
