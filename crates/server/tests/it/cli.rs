@@ -167,7 +167,7 @@ fn a_token_stands_alone_on_standard_output() {
     assert_eq!(ended.out.lines().count(), 1);
     let said = claims(&ended.out);
     assert_eq!(said["sub"], ORG);
-    assert!(said["iat"].is_i64() && said.get("exp").is_none(), "{said}");
+    assert!(said["iat"].is_f64() && said.get("exp").is_none(), "{said}");
 
     let app = "app_3MUkCwIw3LYJxx9DgleAnQyfY5y";
     let ended = shell.run(&format!(
@@ -175,8 +175,9 @@ fn a_token_stands_alone_on_standard_output() {
     ));
     let said = claims(&ended.out);
     assert_eq!((&said["org"], &said["sub"]), (&json!(ORG), &json!(app)));
-    let validity = said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap();
-    assert_eq!(validity, 30 * 86_400);
+    // To the second, from a time to the thousandth.
+    let validity = said["exp"].as_f64().unwrap() - said["iat"].as_f64().unwrap().floor();
+    assert!((validity - 30.0 * 86_400.0).abs() <= 1.0, "{said}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ CREATE TABLE event_type_hour (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX event_type_hour_old ON event_type_hour (hour);
 
--- An organisation's endpoints. By triggers, since endpoints are made, changed and deleted in many
+-- An organisation's endpoints, but for those by which it is told itself. By triggers, since endpoints are made, changed and deleted in many
 -- places. A migration that makes the table endpoint anew has to make them anew, too.
 CREATE TABLE endpoint_count (
     org BLOB NOT NULL PRIMARY KEY CHECK (length(org) = 20),
@@ -46,12 +46,12 @@ INSERT INTO endpoint_count (org, active, disabled)
     SELECT a.org, sum(e.disabled = 0 AND e.switched_off IS NULL),
         sum(e.disabled = 1 OR e.switched_off IS NOT NULL)
     FROM endpoint e JOIN application a ON a.slice = e.slice AND a.id = e.app
-    WHERE e.deleted_at IS NULL GROUP BY a.org;
+    WHERE e.deleted_at IS NULL AND a.operational = 0 GROUP BY a.org;
 CREATE TRIGGER endpoint_made AFTER INSERT ON endpoint WHEN new.deleted_at IS NULL BEGIN
     INSERT INTO endpoint_count (org, active, disabled)
         SELECT org, new.disabled = 0 AND new.switched_off IS NULL,
             new.disabled = 1 OR new.switched_off IS NOT NULL
-        FROM application WHERE slice = new.slice AND id = new.app
+        FROM application WHERE slice = new.slice AND id = new.app AND operational = 0
         ON CONFLICT (org) DO UPDATE SET active = active + excluded.active,
             disabled = disabled + excluded.disabled;
 END;
@@ -63,5 +63,6 @@ CREATE TRIGGER endpoint_changed AFTER UPDATE OF disabled, switched_off, deleted_
         disabled = disabled
             + (new.deleted_at IS NULL AND (new.disabled = 1 OR new.switched_off IS NOT NULL))
             - (old.deleted_at IS NULL AND (old.disabled = 1 OR old.switched_off IS NOT NULL))
-        WHERE org = (SELECT org FROM application WHERE slice = new.slice AND id = new.app);
+        WHERE org = (SELECT org FROM application
+            WHERE slice = new.slice AND id = new.app AND operational = 0);
 END;
