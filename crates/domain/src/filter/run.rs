@@ -234,7 +234,9 @@ impl<'a> Run<'a> {
             return match what {
                 Value::Text(key) => Ok(Value::Bool(map.contains_key(key))),
                 // Keys of JSON are texts; what can't be a key at all is a mistake.
-                Value::Bool(_) | Value::Int(_) | Value::Uint(_) => Ok(Value::Bool(false)),
+                Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) => {
+                    Ok(Value::Bool(false))
+                }
                 _ => Err(FilterError::WrongType),
             };
         }
