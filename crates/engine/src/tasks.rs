@@ -93,13 +93,13 @@ async fn round(shared: &Arc<Shared>) -> Round {
                 None
             }
         };
-        let Some(running) = next else { return round };
-        after = Some(running.task.id);
+        let Some(task) = next else { return round };
+        after = Some(task);
         round.running += 1;
-        match step(shared, &running).await {
+        match step_of(shared, task).await {
             Ok(went) => round.went = round.went.max(went),
+            // Nor does it keep the others from going on.
             Err(error) => {
-                let task = running.task.id;
                 error!(task.id = %task, error = %error, "Task {task} could not go on; trying again");
             }
         }
@@ -113,6 +113,13 @@ async fn pause(shared: &Shared, pause: Duration) {
     tokio::select! {
         () = shared.clock.sleep_until(until) => {}
         () = shared.task_hint.0.notified() => {}
+    }
+}
+
+async fn step_of(shared: &Arc<Shared>, task: TaskId) -> Result<Went, StoreError> {
+    match shared.store.take_task(task).await? {
+        Some(running) => step(shared, &running).await,
+        None => Ok(Went::On),
     }
 }
 

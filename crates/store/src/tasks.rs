@@ -51,9 +51,12 @@ pub trait TaskStore {
         now: Timestamp,
     ) -> Result<Task, ChangeError>;
 
-    /// The next running task after the given one, by id, which this node owns from now on. With the
-    /// payload of a broadcast.
-    async fn next_task(&self, after: Option<TaskId>) -> Result<Option<RunningTask>, StoreError>;
+    /// The next running task after the given one, by id.
+    async fn next_task(&self, after: Option<TaskId>) -> Result<Option<TaskId>, StoreError>;
+
+    /// Takes a running task into this node's ownership; `None` if it ended meanwhile. With the payload
+    /// of a broadcast.
+    async fn take_task(&self, task: TaskId) -> Result<Option<RunningTask>, StoreError>;
 
     /// Reads what comes next of a replay; changes nothing.
     async fn look_ahead(&self, task: &RunningTask, limit: AheadLimit) -> Result<Ahead, StoreError>;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::debug;
+use tracing::{debug, error};
 
 use hookseal_domain::id::AppId;
 use hookseal_domain::message::options::MessageOptions;
@@ -108,15 +108,27 @@ async fn to_one(
             | PublishError::Mismatch(_),
         ) => {
             debug!(app.id = %app, "A broadcast leaves application {app} out");
-            let now = shared.clock.now();
-            match shared.store.pass_application(claim, app, now).await? {
-                Stepped::Made(_) => Ok(To::LeftOut),
-                Stepped::Void => Ok(To::Void),
-            }
+            leave_out(shared, claim, app).await
+        }
+        // The others must not wait for somebody to mend it.
+        Err(PublishError::Store(error)) if error.is_lasting() => {
+            error!(
+                app.id = %app, error = %error,
+                "A broadcast leaves application {app} out, which can't be published to"
+            );
+            leave_out(shared, claim, app).await
         }
         Err(PublishError::StepVoid) => Ok(To::Void),
         Err(PublishError::Overloaded | PublishError::DiskFull) => Ok(To::Refused),
         Err(PublishError::Store(error)) => Err(error),
+    }
+}
+
+async fn leave_out(shared: &Shared, claim: TaskClaim, app: AppId) -> Result<To, StoreError> {
+    let now = shared.clock.now();
+    match shared.store.pass_application(claim, app, now).await? {
+        Stepped::Made(_) => Ok(To::LeftOut),
+        Stepped::Void => Ok(To::Void),
     }
 }
 

@@ -49,8 +49,12 @@ impl TaskStore for SqliteStore {
         tasks::cancel(self, org, task, now).await
     }
 
-    async fn next_task(&self, after: Option<TaskId>) -> Result<Option<RunningTask>, StoreError> {
+    async fn next_task(&self, after: Option<TaskId>) -> Result<Option<TaskId>, StoreError> {
         tasks::next(self, after).await
+    }
+
+    async fn take_task(&self, task: TaskId) -> Result<Option<RunningTask>, StoreError> {
+        tasks::take(self, task).await
     }
 
     async fn look_ahead(&self, task: &RunningTask, limit: AheadLimit) -> Result<Ahead, StoreError> {

@@ -33,7 +33,8 @@ use crate::tasks::{
 };
 
 const ONE: &str = select!("id = ?1");
-const NEXT: &str = select!("state = 1 AND id > ?1 ORDER BY id LIMIT 1");
+const NEXT: &str = "SELECT id FROM task WHERE state = 1 AND id > ?1 ORDER BY id LIMIT 1";
+const TO_DO: &str = select!("id = ?1 AND state = 1");
 /// Where a step says that its task stands.
 const AT: &str = select!("id = ?1 AND state = 1 AND owner = ?2 AND epoch = ?3 AND cursor = ?4");
 /// Of an application, or (without one) of the organisation itself.
@@ -76,9 +77,10 @@ const OF_KIND: [&str; 2] = list!("task INDEXED BY task_by_kind", "kind = ?6");
 const OF_APP: [&str; 2] = list!("task INDEXED BY task_by_app", "app = ?7");
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 17] = [
+pub(super) const STATEMENTS: [&str; 18] = [
     ONE,
     NEXT,
+    TO_DO,
     AT,
     RUNNING,
     OWN,
@@ -242,15 +244,28 @@ pub(super) async fn cancel(
     store.writer.change(cancel).await
 }
 
-/// The next running task, which this node works off from now on.
+/// The next running task. Its row is not read: it may be damaged, which must not keep the others from
+/// being found.
 pub(super) async fn next(
     store: &SqliteStore,
     after: Option<TaskId>,
+) -> Result<Option<TaskId>, StoreError> {
+    let next = move |connection: &rusqlite::Connection| {
+        let after = after.map_or(i64::MIN, TaskId::raw);
+        let found = all(connection, NEXT, [after], |row| Ok(row.get(0)?))?;
+        Ok(found.first().copied().map(TaskId::from_raw))
+    };
+    store.readers.ask(next).await
+}
+
+/// A running task, which this node works off from now on.
+pub(super) async fn take(
+    store: &SqliteStore,
+    task: TaskId,
 ) -> Result<Option<RunningTask>, StoreError> {
     let keyring = Arc::clone(&store.keyring);
-    let next = move |batch: &mut Batch<'_>| {
-        let after = after.map_or(i64::MIN, TaskId::raw);
-        let Some(found) = all(batch.connection, NEXT, [after], row::read)?.pop() else {
+    let take = move |batch: &mut Batch<'_>| {
+        let Some(found) = all(batch.connection, TO_DO, [task.raw()], row::read)?.pop() else {
             return Ok(Ok(None));
         };
         let TaskRow { mut task, owner } = found;
@@ -277,7 +292,7 @@ pub(super) async fn next(
         };
         Ok(Ok(Some(RunningTask { task, claim })))
     };
-    store.writer.change::<_, _, StoreError>(next).await
+    store.writer.change::<_, _, StoreError>(take).await
 }
 
 /// A task, if it stands where a step of it was prepared.

@@ -167,12 +167,13 @@ fn tasks_select_by_an_index() {
     assert!(first(unowned).contains(of_state), "{}", first(unowned));
     assert!(first(cancel).contains("PRIMARY KEY (msg=? AND ep=? AND slice=?)"));
     assert!(first(contents).contains("(slice=? AND app=? AND id>? AND id<?)"));
-    let [one, next, at, running, ..] = tasks::STATEMENTS;
+    let [one, next, to_do, at, running, ..] = tasks::STATEMENTS;
     assert_eq!(
-        [one, next, at, running].map(first),
+        [one, next, to_do, at, running].map(first),
         [
             "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)",
-            "SEARCH task USING INDEX task_to_do (id>?)",
+            "SEARCH task USING COVERING INDEX task_to_do (id>?)",
+            "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)",
             "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)",
             "SEARCH task USING COVERING INDEX task_running (org=? AND app=?)",
         ]

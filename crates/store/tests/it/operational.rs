@@ -216,7 +216,8 @@ pub(crate) async fn tells_how_tasks_end(store: &dyn Store) {
         made.unwrap().into_inner().id
     };
     begin().await;
-    let running = store.next_task(None).await.unwrap().unwrap();
+    let next = store.next_task(None).await.unwrap().unwrap();
+    let running = store.take_task(next).await.unwrap().unwrap();
     for _ in 0..2 {
         let ended = store.end_task(running.claim, TaskState::Finished, scene.now());
         ended.await.unwrap();

@@ -2,6 +2,7 @@
 
 mod migrations;
 mod operational;
+mod tasks;
 mod transport;
 
 use std::fs;

@@ -91,7 +91,7 @@ impl Scene<'_> {
         made.into_inner()
     }
 
-    async fn replay_of(&self, endpoint: EndpointId, which: Replayed) -> Task {
+    pub(crate) async fn replay_of(&self, endpoint: EndpointId, which: Replayed) -> Task {
         self.begin(TaskWork::Replay {
             app: self.app,
             endpoint,
@@ -102,8 +102,8 @@ impl Scene<'_> {
     }
 
     async fn running(&self) -> RunningTask {
-        let next = self.store.next_task(None).await.unwrap();
-        next.unwrap()
+        let next = self.store.next_task(None).await.unwrap().unwrap();
+        self.store.take_task(next).await.unwrap().unwrap()
     }
 
     async fn ahead(&self, running: &RunningTask, limit: AheadLimit) -> AheadRows {
@@ -796,10 +796,7 @@ pub(crate) async fn takes_turns(store: &dyn Store) {
         span: scene.so_far(),
     };
     let (one, other) = (scene.begin(work.clone()).await, scene.begin(work).await);
-    let next = async |after| {
-        let next = store.next_task(after).await.unwrap();
-        next.map(|running| running.task.id)
-    };
+    let next = async |after| store.next_task(after).await.unwrap();
     assert_eq!(next(None).await, Some(one.id));
     assert_eq!(next(Some(one.id)).await, Some(other.id));
     assert_eq!(next(Some(other.id)).await, None);
