@@ -69,6 +69,48 @@ pub enum TaskWork {
         /// To applications that were made in this time.
         span: Span,
     },
+    /// Counts the attempts of applications.
+    Usage {
+        /// Which, each once and in order; `None` for all of the organisation.
+        apps: Option<Vec<AppId>>,
+        /// Attempts of the hours that lie in part in this time.
+        span: Span,
+    },
+    /// Looks up which event types the endpoints of every application name.
+    Subscriptions {
+        /// Of applications that were made in this time.
+        span: Span,
+    },
+}
+
+/// What a task found out about an application.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    /// The application.
+    pub app: AppId,
+    /// The client's own name of it, as it was then.
+    pub uid: Option<Uid>,
+    /// What it is.
+    pub found: Found,
+}
+
+/// What was found out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// Of a [`TaskWork::Usage`].
+    Usage {
+        /// How many attempts were made.
+        attempts: u64,
+    },
+    /// Of a [`TaskWork::Subscriptions`].
+    Subscriptions {
+        /// What its endpoints name, each once and in order.
+        named: Vec<EventTypeName>,
+        /// Whether they name more than that.
+        truncated: bool,
+        /// Whether an endpoint names nothing, so that it gets everything.
+        catch_all: bool,
+    },
 }
 
 /// Which messages a replay is about.
@@ -121,6 +163,10 @@ pub enum TaskKind {
     Expunge,
     /// [`TaskWork::Broadcast`].
     Broadcast,
+    /// [`TaskWork::Usage`].
+    Usage,
+    /// [`TaskWork::Subscriptions`].
+    Subscriptions,
 }
 
 /// Whether a task goes on.
@@ -154,7 +200,8 @@ pub struct Progress {
     pub cursor: i64,
     /// How many it came by.
     pub looked_at: u64,
-    /// What it was asked for: deliveries made or ended, payloads forgotten, messages published.
+    /// What it was asked for: deliveries made or ended, payloads forgotten, messages published,
+    /// applications looked at.
     pub done: u64,
     /// What it was asked for and was not possible: a payload that is gone, a message that has expired.
     pub left_out: u64,
@@ -174,6 +221,8 @@ impl TaskWork {
             Self::Cancel { .. } => TaskKind::Cancel,
             Self::Expunge { .. } => TaskKind::Expunge,
             Self::Broadcast { .. } => TaskKind::Broadcast,
+            Self::Usage { .. } => TaskKind::Usage,
+            Self::Subscriptions { .. } => TaskKind::Subscriptions,
         }
     }
 
@@ -183,7 +232,7 @@ impl TaskWork {
             Self::Replay { app, .. } | Self::Cancel { app, .. } | Self::Expunge { app, .. } => {
                 Some(*app)
             }
-            Self::Broadcast { .. } => None,
+            Self::Broadcast { .. } | Self::Usage { .. } | Self::Subscriptions { .. } => None,
         }
     }
 
@@ -191,7 +240,10 @@ impl TaskWork {
     pub fn endpoint(&self) -> Option<EndpointId> {
         match self {
             Self::Replay { endpoint, .. } | Self::Cancel { endpoint, .. } => Some(*endpoint),
-            Self::Expunge { .. } | Self::Broadcast { .. } => None,
+            Self::Expunge { .. }
+            | Self::Broadcast { .. }
+            | Self::Usage { .. }
+            | Self::Subscriptions { .. } => None,
         }
     }
 
@@ -201,8 +253,26 @@ impl TaskWork {
             Self::Replay { span, .. }
             | Self::Cancel { span, .. }
             | Self::Expunge { span, .. }
-            | Self::Broadcast { span, .. } => *span,
+            | Self::Broadcast { span, .. }
+            | Self::Usage { span, .. }
+            | Self::Subscriptions { span } => *span,
         }
+    }
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// About how many bytes it takes to tell.
+    pub fn bytes(&self) -> usize {
+        let named = match &self.found {
+            Found::Usage { .. } => &[][..],
+            Found::Subscriptions { named, .. } => named,
+        };
+        let uid = self.uid.as_ref().map_or(0, |uid| uid.as_str().len());
+        // Quotes and commas, and the names of the fields.
+        let names = named.iter().map(|name| name.as_str().len() + 3);
+        names.sum::<usize>() + uid + 128
     }
 }
 
@@ -223,13 +293,15 @@ impl Replayed {
 
 impl TaskKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Recover,
         Self::ReplayMissing,
         Self::BulkReplay,
         Self::Cancel,
         Self::Expunge,
         Self::Broadcast,
+        Self::Usage,
+        Self::Subscriptions,
     ];
 
     /// Stable name, for metrics and the API: the contract's, where it has one.
@@ -241,6 +313,8 @@ impl TaskKind {
             Self::Cancel => "endpoint.cancel-msgs",
             Self::Expunge => "application.purge_content",
             Self::Broadcast => "message.broadcast",
+            Self::Usage => "application.stats",
+            Self::Subscriptions => "event-type.aggregate",
         }
     }
 

@@ -5,6 +5,7 @@
 //! go first.
 
 mod broadcasts;
+mod findings;
 mod replays;
 
 use std::collections::HashSet;
@@ -135,6 +136,9 @@ async fn step(shared: &Arc<Shared>, running: &RunningTask) -> Result<Went, Store
         TaskWork::Expunge { .. } => expunge(shared, running).await,
         TaskWork::Broadcast { message, span } => {
             broadcasts::step(shared, running, message, *span).await
+        }
+        TaskWork::Usage { .. } | TaskWork::Subscriptions { .. } => {
+            findings::step(shared, running).await
         }
     }
 }

@@ -93,6 +93,8 @@ codes! {
         Cancel = 4,
         Expunge = 5,
         Broadcast = 6,
+        Usage = 7,
+        Subscriptions = 8,
     }
     Wanted { Failed = 1, Ended = 2, Delivered = 3, Cancelled = 4, Missing = 5, }
     TaskStatus { Running = 1, Finished = 2, Failed = 3, }

@@ -9,7 +9,7 @@ use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::id::{AppId, MessageId, OrgId, TaskId};
 use hookseal_domain::message::Message;
-use hookseal_domain::task::{Task, TaskKind, TaskState, TaskWork};
+use hookseal_domain::task::{Finding, Task, TaskKind, TaskState, TaskWork};
 use hookseal_domain::time::Timestamp;
 
 use crate::config::Created;
@@ -93,6 +93,16 @@ pub trait TaskStore {
         now: Timestamp,
     ) -> Result<Stepped, StoreError>;
 
+    /// Finds out what comes next of a task about applications; changes nothing.
+    async fn find_out(&self, task: &RunningTask) -> Result<Findings, StoreError>;
+
+    /// A step that keeps what was found out.
+    async fn keep_findings(&self, step: FindingStep) -> Result<Stepped, StoreError>;
+
+    /// What a task found out so far, by application, of those after the given one.
+    async fn findings(&self, task: TaskId, after: Option<AppId>)
+    -> Result<FindingPage, StoreError>;
+
     /// Ends a task.
     async fn end_task(
         &self,
@@ -101,7 +111,8 @@ pub trait TaskStore {
         now: Timestamp,
     ) -> Result<Stepped, StoreError>;
 
-    /// Forgets up to `limit` tasks that have ended and were begun before; tells how many.
+    /// Forgets tasks that have ended and were begun before, up to `limit` with what they found out;
+    /// tells how many tasks.
     async fn forget_tasks(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
 }
 
@@ -211,6 +222,39 @@ pub struct ReplayStep {
     pub last: bool,
     /// The time now.
     pub now: Timestamp,
+}
+
+/// What was found out next about applications.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Findings {
+    /// About these.
+    pub found: Vec<Finding>,
+    /// How many applications were come by: some were deleted meanwhile.
+    pub looked_at: u64,
+    /// The last one of those.
+    pub cursor: i64,
+    /// Whether there is none after it.
+    pub last: bool,
+}
+
+/// A step that keeps what was found out.
+#[derive(Clone, Debug)]
+pub struct FindingStep {
+    /// Of which task.
+    pub of: TaskClaim,
+    /// What was found out.
+    pub findings: Findings,
+    /// The time now.
+    pub now: Timestamp,
+}
+
+/// A part of what a task found out, in the order of applications.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct FindingPage {
+    /// As many as go into one answer.
+    pub rows: Vec<Finding>,
+    /// Whether there are more after those.
+    pub more: bool,
 }
 
 /// What a step came to.

@@ -43,7 +43,7 @@ impl TaskMetrics {
         registry.register(
             "hookseal_task_items",
             "What background tasks did (deliveries made or ended, payloads forgotten, messages \
-             published) and left out, by kind",
+             published, applications looked at) and left out, by kind",
             metrics.items.clone(),
         );
         registry.register(

@@ -9,8 +9,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use hookseal_domain::id::TaskId;
-use hookseal_domain::task::TaskKind;
+use hookseal_domain::id::{AppId, TaskId};
+use hookseal_domain::task::{TaskKind, TaskState};
 use hookseal_domain::violation::Violation;
 use hookseal_store::page::PageRequest;
 use hookseal_store::tasks::{TaskFilter, TaskStatus};
@@ -23,6 +23,7 @@ use crate::api::page::{ListResponse, OrderedPageParams};
 use crate::api::params::TaskParams;
 use crate::api::query::{FromQuery, Query, QueryReader};
 use crate::api::respond::ok;
+use crate::api::wire::text;
 
 pub(crate) use crate::api::background_task::body::TaskOut;
 
@@ -48,6 +49,20 @@ struct ListParams {
     task: Option<String>,
 }
 
+/// Which part of what it found out.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes a query in the OpenAPI document")]
+struct PartParams {
+    /// The part after this: `data.iterator` of the part before. An extension of Hookseal.
+    #[param(value_type = Option<text::ApplicationId>)]
+    iterator: Option<String>,
+}
+
+struct PartQuery {
+    after: Option<AppId>,
+}
+
 struct ListQuery {
     page: PageRequest<TaskId>,
     filter: TaskFilter,
@@ -62,6 +77,19 @@ impl FromQuery for ListQuery {
                 kind: query.one("task", read_kind),
                 app: None,
             },
+        }
+    }
+}
+
+impl FromQuery for PartQuery {
+    fn from_query(query: &mut QueryReader<'_>) -> Self {
+        Self {
+            after: query.one("iterator", |text| {
+                let rule = "value_error.iterator";
+                let wrong =
+                    || Violation::new(rule, "must be the `data.iterator` of the part before");
+                AppId::parse(text).ok_or_else(wrong)
+            }),
         }
     }
 }
@@ -83,11 +111,23 @@ async fn list(
 }
 
 /// Shows a background task and how far it has come.
+///
+/// Once it has ended, with what it found out: `data.appStats` of `application.stats`,
+/// `data.event_types` of `event-type.aggregate`.
 #[utoipa::path(get, path = "/api/v1/background-task/{task_id}", operation_id = "v1.background-task.get", tag = "Background Task",
-    params(TaskParams),
+    params(TaskParams, PartParams),
     responses((status = 200, description = "The task", body = TaskOut), ErrorResponses))]
-async fn get(Authorized(OwnTask(task)): Authorized<OwnTask>) -> Result<Response, ApiError> {
-    Ok(ok(&TaskOut::of(task)))
+async fn get(
+    Authorized(OwnTask(task)): Authorized<OwnTask>,
+    State(api): State<Api>,
+    Query(part): Query<PartQuery>,
+) -> Result<Response, ApiError> {
+    let finds_out = matches!(task.work.kind(), TaskKind::Usage | TaskKind::Subscriptions);
+    if !finds_out || task.state == TaskState::Running {
+        return Ok(ok(&TaskOut::of(task)));
+    }
+    let findings = api.engine.store().findings(task.id, part.after).await?;
+    Ok(ok(&TaskOut::of(task).with(findings)))
 }
 
 /// Ends a background task before all is done.

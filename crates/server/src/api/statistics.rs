@@ -1,5 +1,7 @@
 //! How much there is and became of it. Sums counters; counts nothing by itself.
 
+mod usage;
+
 use std::collections::BTreeMap;
 
 use axum::extract::State;
@@ -34,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(attempts_of_endpoint))
         .routes(routes!(attempts_of_application))
         .routes(routes!(endpoints))
+        .merge(usage::routes())
 }
 
 /// Which hours: those that lie in part between the two.

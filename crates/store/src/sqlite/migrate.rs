@@ -52,6 +52,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "ready_orders",
         include_str!("../../migrations/sqlite/0011_ready_orders.sql"),
     ),
+    (
+        "findings",
+        include_str!("../../migrations/sqlite/0012_findings.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

@@ -12,9 +12,10 @@ use crate::error::{ChangeError, StoreError};
 use crate::page::{Page, PageRequest};
 use crate::publish::Idempotency;
 use crate::sqlite::SqliteStore;
-use crate::sqlite::tasks::{self, ends, replays};
+use crate::sqlite::tasks::{self, ends, findings, replays};
 use crate::tasks::{
-    Ahead, AheadLimit, NewTask, ReplayStep, RunningTask, Stepped, TaskClaim, TaskFilter, TaskStore,
+    Ahead, AheadLimit, FindingPage, FindingStep, Findings, NewTask, ReplayStep, RunningTask,
+    Stepped, TaskClaim, TaskFilter, TaskStore,
 };
 
 #[async_trait]
@@ -90,6 +91,22 @@ impl TaskStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Stepped, StoreError> {
         ends::pass(self, of, app, now).await
+    }
+
+    async fn find_out(&self, task: &RunningTask) -> Result<Findings, StoreError> {
+        findings::find_out(self, task).await
+    }
+
+    async fn keep_findings(&self, step: FindingStep) -> Result<Stepped, StoreError> {
+        findings::keep(self, step).await
+    }
+
+    async fn findings(
+        &self,
+        task: TaskId,
+        after: Option<AppId>,
+    ) -> Result<FindingPage, StoreError> {
+        findings::kept(self, task, after).await
     }
 
     async fn end_task(

@@ -2,6 +2,7 @@
 //! does not stand where its step says.
 
 pub(super) mod ends;
+pub(super) mod findings;
 pub(super) mod params;
 pub(super) mod replays;
 pub(super) mod row;
@@ -166,7 +167,7 @@ fn insert(batch: &Batch<'_>, new: &NewTask, sealed: Option<&Sealed>) -> rusqlite
         params::encode(&new.work),
         sealed.map(|sealed| sealed.key_version),
         sealed.map(|sealed| &sealed.bytes),
-        row::range(span).0,
+        row::beginning(&new.work),
         new.now.as_millis(),
     ];
     batch.execute(INSERT, row)
@@ -375,13 +376,20 @@ pub(super) async fn forget(
     limit: usize,
 ) -> Result<usize, StoreError> {
     let forget = move |batch: &mut Batch<'_>| {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let low = hookseal_domain::id::RawId::floor_of(before).raw();
-        let ended: Vec<i64> = all(batch.connection, ENDED, [low, limit], |row| Ok(row.get(0)?))?;
-        for task in &ended {
+        let which = [low, i64::try_from(limit).unwrap_or(i64::MAX)];
+        let ended: Vec<i64> = all(batch.connection, ENDED, which, |row| Ok(row.get(0)?))?;
+        let (mut left, mut forgotten) = (limit, 0);
+        for task in ended {
+            left -= findings::forget(batch, task, left)?.min(left);
+            if left == 0 {
+                break;
+            }
             batch.execute(FORGET, [task])?;
+            left -= 1;
+            forgotten += 1;
         }
-        Ok(Ok(ended.len()))
+        Ok(Ok(forgotten))
     };
     store.writer.change::<_, _, StoreError>(forget).await
 }

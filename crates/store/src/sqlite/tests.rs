@@ -68,6 +68,7 @@ fn statements() -> Vec<&'static str> {
         &statistics::STATEMENTS,
         &tasks::STATEMENTS,
         &tasks::ends::STATEMENTS,
+        &tasks::findings::STATEMENTS,
         &tasks::replays::STATEMENTS,
         &transport_book::STATEMENTS,
         &transport_items::STATEMENTS,

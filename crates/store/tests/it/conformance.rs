@@ -53,6 +53,8 @@ macro_rules! conformance {
                 recovers_in_the_order_and_class_and_time, waits_while_the_backlog_is_long,
                 replays_what_is_missing, replays_what_is_chosen, cancels_deliveries,
                 expunges_contents, broadcasts, forgets_what_ended, takes_turns;
+            findings: counts_usage, looks_up_subscriptions, finds_out_in_steps,
+                forgets_findings_with_their_task;
             tokens: keeps_api_tokens, replaces_the_text_of_a_repeated_one, bounds_api_tokens,
                 cuts_off_by_time, ends_one, takes_once;
             operational: is_not_among_the_others, tells_of_endpoints, tells_what_attempts_come_to,

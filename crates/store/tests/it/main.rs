@@ -12,6 +12,7 @@ mod conformance;
 mod deliveries;
 mod endpoints;
 mod event_types;
+mod findings;
 mod handshakes;
 mod history;
 mod model;

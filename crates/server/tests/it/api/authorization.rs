@@ -148,6 +148,8 @@ const MATRIX: &[(&str, For)] = &[
     ("v1.message-attempt.count-by-endpoint", For::OwnApplication),
     ("v1.application.stats.attempts", For::OwnApplication),
     ("v1.statistics.endpoint-count", For::Organisation),
+    ("v1.statistics.aggregate-app-stats", For::Organisation),
+    ("v1.statistics.aggregate-event-types", For::Organisation),
     ("v1.authentication.whoami", For::Tokens),
     ("logout_api_v1_auth_logout__post", For::Itself),
     ("v1.authentication.exchange-one-time-token", For::Itself),

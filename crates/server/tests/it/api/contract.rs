@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::shop::{Shop, request};
 
 /// What a client of the Svix API may rely on: method, path below `/api/v1`, operation.
-const OPERATIONS: [(&str, &str, &str); 53] = [
+const OPERATIONS: [(&str, &str, &str); 55] = [
     ("get", "/app", "v1.application.list"),
     ("post", "/app", "v1.application.create"),
     ("get", "/app/{app_id}", "v1.application.get"),
@@ -202,6 +202,16 @@ const OPERATIONS: [(&str, &str, &str); 53] = [
         "post",
         "/app/{app_id}/endpoint/{endpoint_id}/send-example",
         "v1.endpoint.send-example",
+    ),
+    (
+        "post",
+        "/stats/usage/app",
+        "v1.statistics.aggregate-app-stats",
+    ),
+    (
+        "put",
+        "/stats/usage/event-types",
+        "v1.statistics.aggregate-event-types",
     ),
     ("get", "/health", "v1.health.get"),
 ];

@@ -1,11 +1,12 @@
 //! Statistics, and lists in which little is found.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use hookseal_testkit::wait::until;
 
 use crate::api::authorization::Stock;
-use crate::api::shop::Shop;
+use crate::api::shop::{Shop, id};
+use crate::api::tasks::finished;
 
 #[tokio::test]
 async fn what_happened_is_counted() {
@@ -81,4 +82,139 @@ async fn a_span_has_two_ends_in_their_order() {
             (&json!(["query", name]), &json!(rule))
         );
     }
+}
+
+#[tokio::test]
+async fn usage_is_counted_for_those_that_are_asked_for() {
+    let shop = Shop::open().await;
+    let stock = Stock::of(&shop).await;
+    let named = r#"{"name": "b", "uid": "b"}"#;
+    let other = id(&shop.make("/app", named).await);
+    let usage = |app: &str, uid: Option<&str>, count: u64| json!({"appId": app, "appUid": uid, "messageDestinations": count});
+    let (own, none) = (usage(&stock.app, None, 1), usage(&other, Some("b"), 0));
+    let some = json!([stock.app, "b", "nobody", "app_2ZwUYmtTLwKXpTgQ8iHxb1MSkbO"]);
+    for (hour, app_ids, unresolved, expect) in [
+        ("08", json!(null), json!([]), json!([own, none])),
+        ("07", json!(["b"]), json!([]), json!([none])),
+        (
+            "08",
+            some.clone(),
+            json!([some[2], some[3]]),
+            json!([own, none]),
+        ),
+        (
+            "07",
+            json!([stock.app]),
+            json!([]),
+            json!([usage(&stock.app, None, 0)]),
+        ),
+        ("08", json!([]), json!([]), json!([])),
+    ] {
+        let until = format!("2026-11-23T{hour}:10:00Z");
+        let body = json!({"since": "2026-11-23T00:00:00Z", "until": until, "appIds": app_ids});
+        let begun = shop.ask("POST", "/stats/usage/app", body.to_string()).await;
+        let begun = begun.expect(202);
+        assert_eq!(begun["task"], "application.stats");
+        assert_eq!(begun["status"], "running");
+        assert_eq!(begun["unresolvedAppIds"], unresolved);
+        let task = finished(&shop, &id(&begun)).await;
+        assert_eq!(task["status"], "finished");
+        assert_eq!(task["data"]["appStats"], expect, "{body}");
+        assert_eq!(task["data"].get("event_types"), None);
+    }
+    let listed = shop.get("/background-task?task=application.stats").await;
+    assert_eq!(
+        listed["data"][0]["data"].get("appStats"),
+        None,
+        "only alone"
+    );
+    let path = format!(
+        "/background-task/{}?iterator={}",
+        id(&listed["data"][0]),
+        stock.app
+    );
+    assert_eq!(shop.get(&path).await["data"]["appStats"], json!([none]));
+    let path = format!("/background-task/{}?iterator=x", id(&listed["data"][0]));
+    shop.ask("GET", &path, "").await.expect(422);
+}
+
+#[tokio::test]
+async fn subscriptions_are_looked_up_for_all() {
+    let shop = Shop::open().await;
+    let [all, some, none] = [
+        shop.app("all").await,
+        shop.app("some").await,
+        shop.app("none").await,
+    ];
+    shop.endpoint(&all, "http://127.0.0.1:1/").await;
+    for types in [json!(["b", "a"]), json!(["c", "a"])] {
+        let body = json!({"url": "http://127.0.0.1:1/", "filterTypes": types});
+        shop.make(&format!("/app/{some}/endpoint"), &body.to_string())
+            .await;
+    }
+    let begun = shop
+        .ask("PUT", "/stats/usage/event-types", "")
+        .await
+        .expect(202);
+    assert_eq!(begun["task"], "event-type.aggregate");
+    let task = finished(&shop, &id(&begun)).await;
+    let of = |(app, uid): (&str, &str), names: &[&str], catch_all: bool| {
+        json!({"appId": app, "appUid": uid,
+        "explicitlySubscribedEventTypes": names, "truncated": false,
+        "hasCatchAllEndpoint": catch_all})
+    };
+    assert_eq!(
+        task["data"]["event_types"],
+        json!([
+            of((&all, "all"), &[], true),
+            of((&some, "some"), &["a", "b", "c"], false),
+            of((&none, "none"), &[], false)
+        ])
+    );
+    assert_eq!(task["data"].get("appStats"), None);
+}
+
+#[tokio::test]
+async fn what_usage_can_not_be_counted_of_is_refused() {
+    let shop = Shop::open().await;
+    let span = |since: &str, until: &str| json!({"since": since, "until": until});
+    let with = |ids: Value| {
+        let mut body = span("2026-11-23T00:00:00Z", "2026-11-23T00:00:00Z");
+        body["appIds"] = ids;
+        body
+    };
+    let many: Vec<_> = (0..1001).map(|n| n.to_string()).collect();
+    for (body, field, rule) in [
+        (json!({}), "since", "value_error.missing"),
+        (
+            span("x", "2026-11-23T00:00:00Z"),
+            "since",
+            "value_error.datetime",
+        ),
+        (
+            span("2026-11-23T00:00:00Z", "2026-11-22T00:00:00Z"),
+            "until",
+            "value_error.datetime",
+        ),
+        (
+            with(json!(["a", "a"])),
+            "appIds",
+            "value_error.list.unique_items",
+        ),
+        (with(json!(many)), "appIds", "value_error.list.max_items"),
+    ] {
+        let refused = shop.ask("POST", "/stats/usage/app", body.to_string()).await;
+        let refused = refused.expect(422);
+        let first = &refused["detail"][0];
+        assert_eq!(
+            (&first["loc"][1], &first["type"]),
+            (&json!(field), &json!(rule)),
+            "{body}"
+        );
+    }
+    let answer = shop
+        .ask("POST", "/stats/usage/app", with(json!(["a b"])).to_string())
+        .await;
+    let loc = json!(["body", "appIds", "0"]);
+    assert_eq!(answer.expect(422)["detail"][0]["loc"], loc);
 }

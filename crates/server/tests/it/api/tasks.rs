@@ -15,7 +15,7 @@ async fn failing(shop: &Shop) -> (String, String, String) {
     (app, endpoint, message)
 }
 
-async fn finished(shop: &Shop, task: &str) -> Value {
+pub(crate) async fn finished(shop: &Shop, task: &str) -> Value {
     until("the task to finish", async || {
         let task = shop.get(&format!("/background-task/{task}")).await;
         Ok((task["status"] != "running").then_some(task))

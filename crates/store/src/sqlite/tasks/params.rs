@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use hookseal_domain::channel::Channel;
 use hookseal_domain::event_type::EventTypeName;
-use hookseal_domain::id::TaskId;
+use hookseal_domain::id::{AppId, TaskId};
 use hookseal_domain::task::replay::{ReplayFilter, Wanted};
 use hookseal_domain::task::{Broadcast, Replayed, TaskKind, TaskWork};
 use hookseal_domain::uid::Uid;
@@ -30,6 +30,11 @@ struct BroadcastParams {
     retention_hours: u32,
 }
 
+#[derive(Deserialize, Serialize)]
+struct UsageParams {
+    apps: Vec<i64>,
+}
+
 /// As it is stored; `None` where there is nothing.
 pub(super) fn encode(work: &TaskWork) -> Option<String> {
     match work {
@@ -52,7 +57,15 @@ pub(super) fn encode(work: &TaskWork) -> Option<String> {
             channels: message.channels.iter().map(ToString::to_string).collect(),
             retention_hours: message.retention_hours,
         })),
-        TaskWork::Replay { .. } | TaskWork::Cancel { .. } | TaskWork::Expunge { .. } => None,
+        TaskWork::Usage { apps, .. } => apps.as_ref().map(|apps| {
+            json(&UsageParams {
+                apps: apps.iter().map(|app| app.raw()).collect(),
+            })
+        }),
+        TaskWork::Replay { .. }
+        | TaskWork::Cancel { .. }
+        | TaskWork::Expunge { .. }
+        | TaskWork::Subscriptions { .. } => None,
     }
 }
 
@@ -61,7 +74,12 @@ pub(super) fn replayed(row: &Typed<'_, TaskId>, kind: TaskKind) -> Result<Replay
     match kind {
         TaskKind::Recover => return Ok(Replayed::Failed),
         TaskKind::ReplayMissing => return Ok(Replayed::Missing),
-        TaskKind::BulkReplay | TaskKind::Cancel | TaskKind::Expunge | TaskKind::Broadcast => {}
+        TaskKind::BulkReplay
+        | TaskKind::Cancel
+        | TaskKind::Expunge
+        | TaskKind::Broadcast
+        | TaskKind::Usage
+        | TaskKind::Subscriptions => {}
     }
     let params: Option<ReplayParams> = row.json("params")?;
     let params = params.ok_or_else(|| row.corrupt("params"))?;
@@ -73,6 +91,12 @@ pub(super) fn replayed(row: &Typed<'_, TaskId>, kind: TaskKind) -> Result<Replay
         event_types: names.map(|names| names.into_iter().map(EventTypeName::from_stored).collect()),
         status_code_class: params.status_code_class,
     }))
+}
+
+/// Which applications usage is counted of; `None` for all.
+pub(super) fn applications(row: &Typed<'_, TaskId>) -> Result<Option<Vec<AppId>>, Failure> {
+    let params: Option<UsageParams> = row.json("params")?;
+    Ok(params.map(|params| params.apps.into_iter().map(AppId::from_raw).collect()))
 }
 
 /// What a broadcast publishes, without its payload.

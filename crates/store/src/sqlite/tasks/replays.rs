@@ -155,7 +155,7 @@ impl<'t> Replay<'t> {
                 endpoint: *endpoint,
                 which,
             }),
-            TaskWork::Cancel { .. } | TaskWork::Expunge { .. } | TaskWork::Broadcast { .. } => None,
+            _ => None,
         }
     }
 

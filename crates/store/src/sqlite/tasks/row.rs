@@ -42,6 +42,15 @@ pub(super) fn range(span: Span) -> (i64, i64) {
     (low, high)
 }
 
+/// Where a task begins: what was made before is none of it.
+pub(super) fn beginning(work: &TaskWork) -> i64 {
+    match work {
+        // Applications, however old; the span is of what is counted.
+        TaskWork::Usage { .. } => i64::MIN,
+        other => range(other.span()).0,
+    }
+}
+
 pub(super) fn read(row: &Row<'_>) -> Result<TaskRow, Failure> {
     let id = TaskId::from_raw(row.get("id")?);
     let row = Typed {
@@ -110,5 +119,10 @@ fn work(row: &Typed<'_, TaskId>) -> Result<TaskWork, Failure> {
             message: params::broadcast(row)?,
             span,
         },
+        TaskKind::Usage => TaskWork::Usage {
+            apps: params::applications(row)?,
+            span,
+        },
+        TaskKind::Subscriptions => TaskWork::Subscriptions { span },
     })
 }
