@@ -3,6 +3,7 @@
 //! was there before.
 
 pub mod cast;
+pub mod comeback;
 pub mod events;
 pub mod mutual;
 pub mod receivers;
@@ -91,7 +92,7 @@ pub async fn play(
         let view = tour::look(&stage.client, member.role, &published).await?;
         seen.push((member.role, view, &*member.ledger));
     }
-    let problems = problems(events, &published, &seen);
+    let mut problems = problems(events, &published, &seen);
     let ledgers: Vec<_> = seen
         .iter()
         .map(|(role, _, ledger)| (*role, *ledger))
@@ -101,6 +102,10 @@ pub async fn play(
         "\nEvery delivery, by the API\n{}",
         table(&views, began)
     ))?;
+    if let Some(gone) = cast.member(Role::Gone) {
+        let back = comeback::play(stage, gone, events, &published, began, screen);
+        problems.extend(back.await?);
+    }
     screen.show(&counts(&ledgers))?;
     screen.show(&summary(events, &problems))?;
     Ok(problems)
@@ -199,8 +204,8 @@ fn counts(ledgers: &[(Role, &Ledger)]) -> String {
 fn summary(events: &[Event], problems: &[Problem]) -> String {
     if problems.is_empty() {
         return format!(
-            "\nEverything arrived: {}, byte for byte, every signature verified; \"gone\" was \
-             disabled.\n",
+            "\nEverything arrived: {}, byte for byte, every signature verified.\n\
+             \"gone\" was disabled, came back, and lacks nothing.\n",
             number_of(events)
         );
     }

@@ -45,6 +45,11 @@ impl Cast {
     pub fn members(&self) -> &[Member] {
         &self.0
     }
+
+    /// The one that behaves so.
+    pub fn member(&self, role: Role) -> Option<&Member> {
+        self.0.iter().find(|member| member.role == role)
+    }
 }
 
 // === impl Member ===

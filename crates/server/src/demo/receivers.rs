@@ -1,7 +1,9 @@
-//! The three receivers of the demo: one that is well, one that needs time, one that has gone. Each
+//! The three receivers of the demo: one that is well, one that needs time, one that has gone, and may
+//! come back. Each
 //! verifies every request itself before it answers.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
@@ -35,6 +37,8 @@ pub struct Ledger {
     role: Role,
     /// Set once the endpoint exists; whatever comes before is not verified.
     verifier: OnceLock<Verifier>,
+    /// Whether it takes everything from now on, whatever its role.
+    is_back: AtomicBool,
     seen: Mutex<Seen>,
 }
 
@@ -124,6 +128,7 @@ impl Ledger {
         Arc::new(Self {
             role,
             verifier: OnceLock::new(),
+            is_back: AtomicBool::new(false),
             seen: Mutex::default(),
         })
     }
@@ -132,6 +137,19 @@ impl Ledger {
     pub fn verify_with(&self, verifier: Verifier) {
         // Fails only if it has one already.
         let _ = self.verifier.set(verifier);
+    }
+
+    /// Takes everything from now on.
+    pub fn come_back(&self) {
+        self.is_back.store(true, Ordering::Relaxed);
+    }
+
+    fn role_now(&self) -> Role {
+        if self.is_back.load(Ordering::Relaxed) {
+            Role::Healthy
+        } else {
+            self.role
+        }
     }
 
     /// What has come so far.
@@ -162,7 +180,7 @@ impl Recipient for Ledger {
         };
         seen.counts.verified += 1;
         let body = digest(&SHA256, &arrival.body);
-        seen.take(self.role, verified.message_id, body)
+        seen.take(self.role_now(), verified.message_id, body)
     }
 }
 
@@ -257,6 +275,8 @@ mod tests {
         let (gone, ledger) = answers(Role::Gone, &["a", "a"]);
         assert_eq!(gone, [410, 410]);
         assert_eq!(ledger.counts().accepted, 0);
+        ledger.come_back();
+        assert_eq!(ledger.role_now(), Role::Healthy);
     }
 
     #[test]

@@ -4,10 +4,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
+use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use hookseal_domain::secret::Secret;
+use hookseal_domain::time::Timestamp;
 
 use crate::api_client::{Client, ClientError};
 use crate::demo::events::Event;
@@ -15,7 +18,7 @@ use crate::demo::receivers::Role;
 use crate::demo::table::EndpointView;
 use crate::demo::wire::{
     Anything, ApplicationIn, AttemptOut, AttemptsByMessage, DeliveryOut, EndpointIn, EndpointOut,
-    EventTypeIn, Made, MessageIn, Page, SecretOut,
+    EventTypeIn, Made, MessageIn, Page, SecretOut, TaskOut,
 };
 
 /// The uid of the application.
@@ -106,6 +109,29 @@ pub async fn look(
         deliveries,
         attempts: attempts(client, role).await?,
     })
+}
+
+/// Enables the endpoint of a receiver, so that its held deliveries flow.
+pub async fn enable(client: &Client, role: Role) -> Result<(), ClientError> {
+    let enabled = json!({ "disabled": false });
+    let path = endpoint_path(role);
+    client.change(Method::PATCH, &path, &enabled).await
+}
+
+/// Begins to send again what failed since then.
+pub async fn recover(
+    client: &Client,
+    role: Role,
+    since: Timestamp,
+) -> Result<TaskOut, ClientError> {
+    let path = format!("{}/recover", endpoint_path(role));
+    let span = json!({ "since": since.to_string() });
+    create(client, &path, &span).await
+}
+
+/// How far a task has come.
+pub async fn task(client: &Client, id: &str) -> Result<TaskOut, ClientError> {
+    client.read(&format!("/api/v1/background-task/{id}")).await
 }
 
 async fn attempts(client: &Client, role: Role) -> Result<AttemptsByMessage, ClientError> {

@@ -82,15 +82,44 @@ pub fn problems(
             }
             continue;
         }
-        let is_missing = |(id, event): &(&String, &Event)| {
-            !ledger.has_accepted(id, event.payload.get().as_bytes())
-        };
-        let count = published.ids.iter().zip(events).filter(is_missing).count();
-        if count > 0 {
-            problems.push(Problem::NotArrived { role, count });
-        }
+        problems.extend(not_arrived(events, published, role, ledger));
     }
     problems
+}
+
+/// What a receiver lacks that everything should have arrived at by now.
+pub fn arrival_problems(
+    events: &[Event],
+    published: &Published,
+    role: Role,
+    view: &EndpointView,
+    ledger: &Ledger,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for standing in Standing::ALL {
+        let count = view.count(standing);
+        if count > 0 && standing != Standing::Delivered {
+            problems.push(Problem::Standing {
+                role,
+                count,
+                standing,
+            });
+        }
+    }
+    problems.extend(not_arrived(events, published, role, ledger));
+    problems
+}
+
+fn not_arrived(
+    events: &[Event],
+    published: &Published,
+    role: Role,
+    ledger: &Ledger,
+) -> Option<Problem> {
+    let is_missing =
+        |(id, event): &(&String, &Event)| !ledger.has_accepted(id, event.payload.get().as_bytes());
+    let count = published.ids.iter().zip(events).filter(is_missing).count();
+    (count > 0).then_some(Problem::NotArrived { role, count })
 }
 
 fn is_expected(role: Role, standing: Standing) -> bool {
@@ -179,6 +208,15 @@ mod tests {
             "healthy: 3 messages did not arrive byte for byte as they were published",
             "gone: 3 deliveries are waiting",
             "gone: answered 410, but is not disabled",
+        ];
+        assert_eq!(texts, expect);
+        let view = view("gone", &[0, 1, 2]);
+        let back = arrival_problems(&events, &published, Role::Gone, &view, &gone);
+        let texts: Vec<_> = back.iter().map(Problem::to_string).collect();
+        let expect = [
+            "gone: 1 deliveries are failed",
+            "gone: 1 deliveries are waiting",
+            "gone: 3 messages did not arrive byte for byte as they were published",
         ];
         assert_eq!(texts, expect);
     }

@@ -73,6 +73,24 @@ pub struct EndpointOut {
     pub disabled: bool,
 }
 
+/// A background task.
+#[derive(Deserialize)]
+pub struct TaskOut {
+    /// Its id.
+    pub id: String,
+    /// `running`, `finished` or `failed`.
+    pub status: String,
+    /// How far it has come.
+    pub data: TaskData,
+}
+
+/// How far a task has come.
+#[derive(Deserialize)]
+pub struct TaskData {
+    /// Deliveries that it made.
+    pub done: u64,
+}
+
 /// One page of a list.
 #[derive(Deserialize)]
 pub struct Page<T> {
