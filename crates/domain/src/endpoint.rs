@@ -1,6 +1,7 @@
 //! An endpoint: a URL that receives, with its keys, headers, subscription and parking rule.
 
 pub mod discipline;
+pub mod format;
 pub mod headers;
 pub mod order;
 pub mod url;

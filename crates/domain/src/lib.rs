@@ -7,6 +7,7 @@ pub mod address_policy;
 pub mod admission;
 pub mod application;
 pub mod channel;
+pub mod cloud_event;
 pub mod delivery;
 pub mod endpoint;
 pub mod event_type;

@@ -19,6 +19,7 @@ mod expiry;
 mod fanout;
 mod filters;
 mod find;
+mod form;
 mod handshakes;
 mod housekeeping;
 mod job;

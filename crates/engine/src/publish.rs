@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hookseal_catalogue::schema::Mismatch;
 use hookseal_domain::admission::Shed;
 use hookseal_domain::channel::Channel;
+use hookseal_domain::cloud_event::CloudEvent;
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::endpoint::Destination;
 use hookseal_domain::event_type::EventTypeName;
@@ -56,6 +57,8 @@ pub struct Publish {
     pub tags: Vec<String>,
     /// The exact bytes to deliver.
     pub payload: Bytes,
+    /// Its context, if it is published as a CloudEvent.
+    pub cloud_event: Option<CloudEvent>,
     /// How long the payload is kept.
     pub payload_retention: Duration,
     /// The headers that it was published with.
@@ -209,6 +212,7 @@ async fn publish_once(
         channels: publish.channels.clone(),
         tags: publish.tags.clone(),
         payload: publish.payload.clone(),
+        cloud_event: publish.cloud_event.clone(),
         payload_expires_at: now.plus(publish.payload_retention),
         options: publish.options,
         deliveries: fan_out.deliveries,

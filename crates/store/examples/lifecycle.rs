@@ -137,6 +137,7 @@ async fn task(world: Arc<World>, each: usize, whole: bool) -> Result<Vec<Duratio
                 order: None,
             }],
             idempotency: None,
+            cloud_event: None,
             step_of: None,
             now,
         };

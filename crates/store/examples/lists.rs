@@ -153,6 +153,7 @@ async fn publish(world: &World, number: usize) -> Result<(), AnyError> {
         payload_expires_at: now.plus(Duration::from_secs(90 * 86_400)),
         options: MessageOptions::default(),
         deliveries: endpoints.iter().map(delivery).collect(),
+        cloud_event: None,
         step_of: None,
         idempotency: None,
         now,

@@ -5,6 +5,7 @@
 
 pub mod aftermath;
 pub mod catalogue;
+pub mod cloud_event;
 mod codes;
 pub mod config;
 pub mod error;
@@ -40,6 +41,7 @@ use hookseal_domain::signature::key::SigningKey;
 use hookseal_domain::time::Timestamp;
 
 use crate::catalogue::CatalogueStore;
+use crate::cloud_event::CloudEventStore;
 use crate::config::{Created, EventTypeListing, NewEndpoint, NewSigningKey, Routing};
 use crate::error::{AcceptError, ChangeError, ResendError, SkipError, StoreError};
 use crate::inspect::{
@@ -68,6 +70,7 @@ use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Re
 #[async_trait]
 pub trait Store:
     CatalogueStore
+    + CloudEventStore
     + TransportStore
     + TaskStore
     + TokenStore

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use hookseal_domain::channel::Channel;
+use hookseal_domain::cloud_event::CloudEvent;
 use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, MessageId};
@@ -31,6 +32,8 @@ pub struct NewMessage {
     pub tags: Vec<String>,
     /// The exact bytes to deliver.
     pub payload: Bytes,
+    /// Its context, if it was published as a CloudEvent.
+    pub cloud_event: Option<CloudEvent>,
     /// When the payload is forgotten.
     pub payload_expires_at: Timestamp,
     /// What it says of its deliveries.

@@ -96,6 +96,9 @@ pub(crate) enum Place<'n> {
     TaskPayload {
         task: i64,
     },
+    CloudEvent {
+        message: i64,
+    },
 }
 
 // === impl MasterKey ===
@@ -222,6 +225,7 @@ impl DataKey {
                 version,
             } => (9, kind.code(), version, name.as_str()),
             Place::TaskPayload { task } => (11, task, 0, ""),
+            Place::CloudEvent { message } => (12, message, 0, ""),
         };
         associated_data(field, self.owner, [first, second], self.version, name)
     }

@@ -10,6 +10,7 @@ mod batch;
 mod catalogue_store;
 mod checkpoint;
 mod claim;
+mod cloud_events;
 mod connection;
 mod counts;
 mod deliveries;

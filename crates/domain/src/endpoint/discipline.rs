@@ -1,12 +1,13 @@
 //! How an endpoint wants its deliveries, besides their rate: how many at once, in which
-//! order, how many together.
+//! order and form, how many together.
 
 use std::num::NonZeroU16;
 
 use crate::delivery::batch::BatchRule;
+use crate::endpoint::format::Format;
 use crate::endpoint::order::Order;
 
-/// Parallelism, order and batches. Nothing of it by default.
+/// Parallelism, order, batches and form. Nothing of it by default.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Discipline {
     /// Most attempts at the same time; `None` for the node's own limit.
@@ -16,4 +17,6 @@ pub struct Discipline {
     /// How many together; `None` for one by one. Whatever has an order comes one by one all the
     /// same.
     pub batch: Option<BatchRule>,
+    /// In which form.
+    pub format: Format,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use hookseal_domain::delivery::attempt::AttemptFacts;
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
@@ -18,6 +19,7 @@ use hookseal_store::transport::SeenHandshake;
 
 use crate::expiry;
 use crate::find::Found;
+use crate::form::formed;
 use crate::job::Job;
 use crate::prepared::{Prepared, Unusable};
 use crate::shared::Shared;
@@ -44,6 +46,8 @@ pub(crate) struct Letter {
     /// What receivers know it by: its `webhook-id`.
     pub(crate) name: String,
     pub(crate) body: Bytes,
+    /// In place of those that are the same every time.
+    pub(crate) headers: HeaderMap,
     pub(crate) answer_bytes_max: usize,
 }
 
@@ -99,11 +103,16 @@ async fn send(shared: &Shared, app: AppId, to: &Prepared, job: &Job) -> Tried {
             return not_sent_to(shared, to, kind, reason);
         }
     };
+    let form = match formed(shared, app, to, job.key.message, body).await {
+        Ok(form) => form,
+        Err(reason) => return not_sent_to(shared, to, FailureKind::Internal, reason),
+    };
     let letter = Letter {
         id,
         began_at,
         name: job.key.message.to_string(),
-        body,
+        body: form.body,
+        headers: form.headers,
         answer_bytes_max: RESPONSE_BODY_BYTES_MAX,
     };
     post(shared, app, to, transport, letter).await
@@ -133,12 +142,15 @@ pub(crate) async fn post(
     transport: Arc<Transport>,
     letter: Letter,
 ) -> Tried {
-    let headers = match to.sign(letter.name, letter.began_at, &letter.body) {
+    let mut headers = match to.sign(letter.name, letter.began_at, &letter.body) {
         Ok(headers) => headers,
         Err(error) => {
             return not_sent_to(shared, to, FailureKind::Internal, &error.to_string());
         }
     };
+    for (name, value) in &letter.headers {
+        headers.insert(name, value.clone());
+    }
     let request = DeliveryRequest {
         endpoint: to.destination.id,
         generation: to.destination.generation,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tracing::debug;
 
 use hookseal_domain::delivery::batch::answer::{Answer, Arrived};
@@ -162,6 +163,7 @@ async fn send(shared: &Shared, app: AppId, to: &Prepared, jobs: &[Job]) -> Sent 
         began_at,
         name: name.clone(),
         body: Bytes::from(write(&events)),
+        headers: HeaderMap::new(),
         answer_bytes_max: Answer::bytes_max(events.len()),
     };
     shared.metrics.batches.inc();

@@ -96,6 +96,7 @@ async fn to_one(
         options: MessageOptions::default(),
         audience: Audience::Subscribers,
         idempotency: None,
+        cloud_event: None,
         step_of: Some(claim),
     };
     match publish(shared, request).await {

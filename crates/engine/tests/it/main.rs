@@ -8,6 +8,7 @@ mod budget;
 mod catalogue;
 mod clock;
 mod filters;
+mod forms;
 mod order;
 mod pace;
 mod story;

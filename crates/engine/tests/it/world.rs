@@ -287,6 +287,7 @@ impl World {
             options,
             audience: Audience::Subscribers,
             idempotency: None,
+            cloud_event: None,
             step_of: None,
         };
         self.engine.publish(publish).await

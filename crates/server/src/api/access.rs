@@ -22,7 +22,7 @@ use hookseal_store::reference::{AppRef, EndpointRef, MessageRef};
 
 use crate::api::error::violations::Violations;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::message::PUBLISH_PATH;
+use crate::api::message::PUBLISH_PATHS;
 use crate::api::{Api, ApiContext};
 use crate::auth::{AuthError, Authenticated, Grant};
 
@@ -105,8 +105,8 @@ impl<S: Scope> FromRequestParts<Api> for Authorized<S> {
 
 /// Where a token may ask about itself, or end itself.
 pub(crate) const ITS_OWN: [&str; 2] = ["/api/v1/auth/whoami", "/api/v1/auth/logout"];
-/// What the scope `publish` is for.
-const PUBLISHING: [&str; 2] = [PUBLISH_PATH, "/api/v1/app/{app_id}/msg/precheck/active"];
+/// What the scope `publish` is for, too.
+const CHECKING: &str = "/api/v1/app/{app_id}/msg/precheck/active";
 
 /// What a request asks for. A safe method changes nothing (RFC 9110 §9.2.1), but what it shows may
 /// be a secret, with which more can be done than to look.
@@ -118,11 +118,15 @@ fn need(parts: &Parts) -> Need {
         Need::Itself
     } else if is_safe && !path.ends_with("/secret") {
         Need::Read
-    } else if parts.method == Method::POST && PUBLISHING.contains(&path) {
+    } else if parts.method == Method::POST && is_publishing(path) {
         Need::Publish
     } else {
         Need::Full
     }
+}
+
+fn is_publishing(path: &str) -> bool {
+    PUBLISH_PATHS.contains(&path) || path == CHECKING
 }
 
 fn beyond_scopes() -> ApiError {

@@ -88,6 +88,11 @@ impl Input {
         })
     }
 
+    /// Gives the request a key of its own where the client gave none.
+    pub(crate) fn named(&mut self, key: &str) {
+        self.key.get_or_insert_with(|| key.as_bytes().to_vec());
+    }
+
     /// The headers, once.
     pub(crate) fn take_headers(&mut self) -> HeaderMap {
         std::mem::take(&mut self.headers)

@@ -3,9 +3,11 @@
 mod body;
 mod broadcast;
 mod bulk;
+mod cloud_events;
 mod look;
 mod options;
 mod payload;
+mod shown;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -41,10 +43,14 @@ use crate::api::query::{FromQuery, Query, QueryReader};
 use crate::api::respond::{json, ok};
 use crate::api::{Api, ApiContext};
 
-pub(crate) use crate::api::message::body::{MessageOut, Payload};
+pub(crate) use crate::api::message::body::MessageOut;
+pub(crate) use crate::api::message::shown::Payload;
 
-/// Where messages are published, as routes say it.
-pub(crate) const PUBLISH_PATH: &str = "/api/v1/app/{app_id}/msg";
+/// Where messages are published one by one, as routes say it.
+pub(crate) const PUBLISH_PATHS: [&str; 2] = [
+    "/api/v1/app/{app_id}/msg",
+    "/api/v1/app/{app_id}/cloudevents",
+];
 
 /// What the errors call it.
 pub(super) const WHAT: &str = "the message";
@@ -58,6 +64,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(bulk::routes())
         .merge(broadcast::routes())
         .merge(look::routes())
+        .merge(cloud_events::routes())
 }
 
 struct ListQuery {
@@ -189,8 +196,9 @@ impl ApiContext {
     }
 }
 
-/// A payload that does not match its event type's schema: where, and by which keyword.
-fn unfit(mismatch: &Mismatch) -> Violations {
+/// A payload, which stands `at` some place, that does not match its event type's schema: where, and by
+/// which keyword.
+fn unfit(at: &[&str], mismatch: &Mismatch) -> Violations {
     let Mismatch {
         version,
         pointer,
@@ -199,7 +207,7 @@ fn unfit(mismatch: &Mismatch) -> Violations {
         ..
     } = mismatch;
     let inside: Vec<_> = steps(pointer).collect();
-    let mut loc = vec!["body", "payload"];
+    let mut loc = at.to_vec();
     loc.extend(inside.iter().map(String::as_str));
     let message = format!(
         "does not match schema version `{version}` of the event type: `{keyword}` at `{pointer}`: \
@@ -209,6 +217,11 @@ fn unfit(mismatch: &Mismatch) -> Violations {
 }
 
 pub(crate) fn refused(error: PublishError) -> ApiError {
+    refused_at(&["body", "payload"], error)
+}
+
+/// The error where the payload stands at another place.
+fn refused_at(at: &[&str], error: PublishError) -> ApiError {
     match error {
         PublishError::UnknownApplication => ApiError::not_found("the application"),
         PublishError::EventIdTaken => ApiError::new(
@@ -218,7 +231,7 @@ pub(crate) fn refused(error: PublishError) -> ApiError {
         PublishError::IdempotencyKeyReused => ApiError::idempotency_key_reused(),
         // A request is no step of a broadcast.
         PublishError::Overloaded | PublishError::StepVoid => ApiError::overloaded(),
-        PublishError::Mismatch(mismatch) => unfit(&mismatch).into(),
+        PublishError::Mismatch(mismatch) => unfit(at, &mismatch).into(),
         PublishError::DiskFull => ApiError::storage_full(),
         PublishError::Store(error) => error.into(),
     }

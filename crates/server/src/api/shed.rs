@@ -12,7 +12,7 @@ use hookseal_domain::admission::Shed;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::input::drain_unread;
-use crate::api::message::PUBLISH_PATH;
+use crate::api::message::PUBLISH_PATHS;
 
 /// When to come back while the store is full: a person is needed.
 const FULL_RETRY: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ fn is_publish(request: &Request) -> bool {
         && request
             .extensions()
             .get::<MatchedPath>()
-            .is_some_and(|path| path.as_str() == PUBLISH_PATH)
+            .is_some_and(|path| PUBLISH_PATHS.contains(&path.as_str()))
 }
 
 impl From<Shed> for ApiError {

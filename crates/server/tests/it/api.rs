@@ -5,6 +5,7 @@
 mod authorization;
 mod breaker;
 mod catalogue;
+mod cloud_events;
 mod contract;
 mod discipline;
 mod filters;

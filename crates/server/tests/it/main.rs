@@ -3,6 +3,7 @@
 
 mod api;
 mod cli;
+mod cloud_events;
 mod demo;
 mod fuzz;
 mod generated;

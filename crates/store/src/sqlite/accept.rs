@@ -17,6 +17,7 @@ use crate::publish::{Accepted, DeliveryStart, NewMessage};
 use crate::seal::{Place, Sealed};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::batch::Batch;
+use crate::sqlite::cloud_events;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::keyring;
@@ -49,10 +50,14 @@ pub(super) async fn message(
         message: message.id.raw(),
     };
     let sealed = keys.seal(place, &message.payload)?;
-    let bytes = sealed.bytes.len() + 128 * message.deliveries.len();
+    let event = cloud_events::seal(&keys, &message)?;
+    let event_bytes = event.as_ref().map_or(0, |event| event.bytes.len());
+    let bytes = sealed.bytes.len() + event_bytes + 128 * message.deliveries.len();
     store
         .writer
-        .change_of_bytes(bytes, move |batch| insert(batch, &message, &sealed))
+        .change_of_bytes(bytes, move |batch| {
+            insert(batch, &message, &sealed, event.as_ref())
+        })
         .await
 }
 
@@ -60,6 +65,7 @@ fn insert(
     batch: &mut Batch<'_>,
     message: &NewMessage,
     sealed: &Sealed,
+    event: Option<&Sealed>,
 ) -> Result<Result<Accepted, AcceptError>, Failure> {
     let slice = Slice::of(message.app).as_i64();
     let request = message.idempotency.as_ref();
@@ -89,6 +95,9 @@ fn insert(
             return Ok(Err(AcceptError::EventIdTaken));
         }
         return Err(error.into());
+    }
+    if let Some(event) = event {
+        cloud_events::insert(batch, slice, message, event)?;
     }
     if let Some(claim) = message.step_of {
         advance(batch, claim, message)?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use hookseal_domain::delivery::batch::BatchRule;
 use hookseal_domain::endpoint::discipline::Discipline;
+use hookseal_domain::endpoint::format::Format;
 use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
 use hookseal_domain::id::EndpointId;
 
@@ -22,6 +23,8 @@ struct Stored {
     order: Option<StoredOrder>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     batch: Option<StoredBatch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    format: Option<String>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -61,6 +64,7 @@ pub(super) fn written(discipline: &Discipline) -> Option<String> {
             })
         }
     };
+    let said = discipline.format != Format::default();
     Some(json(&Stored {
         max_in_flight: discipline.max_in_flight,
         order,
@@ -68,6 +72,7 @@ pub(super) fn written(discipline: &Discipline) -> Option<String> {
             events_max: rule.events_max(),
             wait_ms: rule.wait_ms(),
         }),
+        format: said.then(|| discipline.format.as_str().to_owned()),
     }))
 }
 
@@ -78,15 +83,18 @@ pub(super) fn read(row: &Typed<'_, EndpointId>) -> Result<Discipline, Failure> {
         max_in_flight,
         order,
         batch,
+        format,
     } = row.json("discipline")?.unwrap_or_default();
     let order = order.map(|stored| order_of(&stored).ok_or_else(corrupt));
     let batch_of =
         |stored: StoredBatch| BatchRule::new(stored.events_max, stored.wait_ms).ok_or_else(corrupt);
     let batch = batch.map(batch_of).transpose()?;
+    let format = format.map(|name| Format::parse(&name).ok_or_else(corrupt));
     Ok(Discipline {
         max_in_flight,
         order: order.transpose()?.unwrap_or_default(),
         batch,
+        format: format.transpose()?.unwrap_or_default(),
     })
 }
 

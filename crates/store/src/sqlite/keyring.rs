@@ -336,6 +336,7 @@ fn name(place: Place<'_>) -> &'static str {
         Place::FailedHandshake { .. } => "endpoint_handshake.failed",
         Place::TransportItem { .. } => "transport_item.body",
         Place::TaskPayload { .. } => "task.payload",
+        Place::CloudEvent { .. } => "message_cloud_event.context",
     }
 }
 

@@ -56,6 +56,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "findings",
         include_str!("../../migrations/sqlite/0012_findings.sql"),
     ),
+    (
+        "cloud_events",
+        include_str!("../../migrations/sqlite/0013_cloud_events.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

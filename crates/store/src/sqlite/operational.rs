@@ -226,6 +226,7 @@ fn publish(
         options: MessageOptions::default(),
         deliveries,
         idempotency: None,
+        cloud_event: None,
         step_of: None,
         now,
     };

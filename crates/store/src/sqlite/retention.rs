@@ -33,6 +33,8 @@ const UNFINISHED: &str = "SELECT ep FROM pending WHERE msg = ?1 AND slice = ?2 L
 const FORGET_PENDING: &str = "DELETE FROM pending WHERE msg = ?1 AND ep = ?2 AND slice = ?3";
 const FORGET_OPTIONS: &str = "DELETE FROM message_option WHERE slice = ?1 AND msg = ?2 \
     AND app = (SELECT app FROM message WHERE rowid = ?3)";
+const FORGET_EVENT: &str = "DELETE FROM message_cloud_event WHERE slice = ?1 AND msg = ?2 \
+    AND app = (SELECT app FROM message WHERE rowid = ?3)";
 const FORGET_MESSAGE: &str = "DELETE FROM message WHERE rowid = ?1";
 const FORGET_PAYLOAD: &str =
     "UPDATE message SET payload = NULL, expires_early = NULL WHERE rowid = ?1";
@@ -53,7 +55,7 @@ const PAGES: &str = "SELECT (SELECT freelist_count FROM pragma_freelist_count), 
     (SELECT page_count FROM pragma_page_count)";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 14] = [
+pub(super) const STATEMENTS: [&str; 15] = [
     EARLY,
     ATTEMPTS,
     FORGET_ATTEMPT,
@@ -62,6 +64,7 @@ pub(super) const STATEMENTS: [&str; 14] = [
     UNFINISHED,
     FORGET_PENDING,
     FORGET_OPTIONS,
+    FORGET_EVENT,
     FORGET_MESSAGE,
     FORGET_PAYLOAD,
     WALK,
@@ -187,6 +190,7 @@ fn messages(
         }
         budget.spend(1);
         batch.execute(FORGET_OPTIONS, [slice, id, rowid])?;
+        batch.execute(FORGET_EVENT, [slice, id, rowid])?;
         batch.execute(FORGET_MESSAGE, [rowid])?;
         forgotten += 1;
     }

@@ -22,11 +22,11 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::queue::Job;
 use crate::sqlite::reader::Readers;
 use crate::sqlite::{
-    SqliteOptions, SqliteStore, api_tokens, applications, attempts, backlog, claim, counts,
-    deliveries, endpoint_headers, endpoint_pins, endpoint_transports, endpoints, event_type_rules,
-    event_types, few_pins, handshake_users, handshakes, idempotency, keyring, messages, migrate,
-    operational, order, order_heads, portal_tokens, record, retention, signing_keys, statistics,
-    tasks, transport_book, transport_items,
+    SqliteOptions, SqliteStore, api_tokens, applications, attempts, backlog, claim, cloud_events,
+    counts, deliveries, endpoint_headers, endpoint_pins, endpoint_transports, endpoints,
+    event_type_rules, event_types, few_pins, handshake_users, handshakes, idempotency, keyring,
+    messages, migrate, operational, order, order_heads, portal_tokens, record, retention,
+    signing_keys, statistics, tasks, transport_book, transport_items,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -44,6 +44,7 @@ fn statements() -> Vec<&'static str> {
         &attempts::STATEMENTS,
         &backlog::STATEMENTS,
         &claim::STATEMENTS,
+        &cloud_events::STATEMENTS,
         &counts::STATEMENTS,
         &deliveries::STATEMENTS,
         &endpoint_headers::STATEMENTS,

@@ -7,6 +7,7 @@ macro_rules! conformance {
             publish: accepts_a_message, refuses_stale_routing, refuses_unknown_applications,
                 repeats_by_idempotency_key, forgets_idempotency_keys, remembers_other_requests, keeps_event_ids_unique,
                 resolves_equal_requests_at_the_same_time, accepts_concurrently_exactly_once;
+            cloud_events: keeps_contexts, contexts_go_with_their_messages;
             claims: claims_what_is_due, bounds_claims_by_rows_and_bytes, pulls_the_backlog,
                 lists_backlogged_endpoints, gives_back, holds_and_releases,
                 holding_after_enabling_releases, takes_back_at_a_new_epoch, knows_the_highest_id,

@@ -8,6 +8,7 @@
 
 mod applications;
 mod claims;
+mod cloud_events;
 mod conformance;
 mod deliveries;
 mod endpoints;

@@ -145,6 +145,7 @@ impl<'s> Scene<'s> {
             options: MessageOptions::default(),
             deliveries,
             idempotency: None,
+            cloud_event: None,
             step_of: None,
             now: self.now(),
         }
@@ -305,6 +306,7 @@ pub(crate) fn endpoint_spec(uid: Option<&str>) -> EndpointSpec {
             max_in_flight: NonZeroU16::new(3),
             order: hookseal_domain::endpoint::order::Order::Any,
             batch: BatchRule::new(100, 250),
+            format: hookseal_domain::endpoint::format::Format::Binary,
         },
         metadata: BTreeMap::new(),
     }

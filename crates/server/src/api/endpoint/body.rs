@@ -92,6 +92,9 @@ pub(crate) struct EndpointIn {
     /// Several events in one request, as a JSON array. Not together with `fifo`. An extension of
     /// Hookseal.
     batch: Option<Batch>,
+    /// `standard`, `cloudevents-structured` or `cloudevents-binary`. An extension of Hookseal.
+    #[schema(value_type = Option<String>, default = "standard")]
+    delivery_format: Option<String>,
     /// Your notes: at most 50.
     #[serde(default)]
     #[schema(default = json!({}))]
@@ -159,6 +162,9 @@ pub(crate) struct EndpointUpdate {
     /// Several events in one request, as a JSON array. Not together with `fifo`. An extension of
     /// Hookseal.
     batch: Option<Batch>,
+    /// `standard`, `cloudevents-structured` or `cloudevents-binary`. An extension of Hookseal.
+    #[schema(value_type = Option<String>, default = "standard")]
+    delivery_format: Option<String>,
     /// Your notes: at most 50.
     #[serde(default)]
     #[schema(default = json!({}))]
@@ -230,6 +236,10 @@ pub(crate) struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Batch>)]
     batch: Patch<Batch>,
+    /// In which form it gets its deliveries. An extension of Hookseal.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    delivery_format: Patch<String>,
     /// Your notes, all of them.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = BTreeMap<String, String>, required = false)]
@@ -271,6 +281,7 @@ impl EndpointIn {
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
             batch: self.batch,
+            delivery_format: self.delivery_format,
             metadata: self.metadata,
         };
         let spec = spec.check_fields(&mut fields, policy);
@@ -324,6 +335,7 @@ impl EndpointUpdate {
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
             batch: self.batch,
+            delivery_format: self.delivery_format,
         };
         let discipline = discipline.check(fields);
         let metadata = fields.metadata(self.metadata);
@@ -394,6 +406,7 @@ impl EndpointPatch {
             on_exhausted: self.on_exhausted,
             ordering_key: self.ordering_key,
             batch: self.batch,
+            delivery_format: self.delivery_format,
         };
         spec.discipline = discipline
             .apply(spec.discipline, &mut fields)

@@ -10,6 +10,7 @@ use hookseal_domain::delivery::batch::{
     BATCH_EVENTS_MAX, BATCH_EVENTS_MIN, BATCH_WAIT_MS_MAX, BatchRule,
 };
 use hookseal_domain::endpoint::discipline::Discipline;
+use hookseal_domain::endpoint::format::Format;
 use hookseal_domain::endpoint::order::{OnExhausted, Order, OrderKey};
 use hookseal_domain::violation::Violation;
 
@@ -20,6 +21,14 @@ use crate::api::wire::Patch;
 const WITH_FIFO: Violation = Violation {
     rule: "value_error.batch.fifo",
     message: Cow::Borrowed("can not be given with fifo: true, which delivers one event at a time"),
+};
+
+/// A CloudEvent in either of these modes is a request of its own.
+const WITH_BATCH: Violation = Violation {
+    rule: "value_error.delivery_format.batch",
+    message: Cow::Borrowed(
+        "can not be given with batch: as a CloudEvent each event is a request of its own",
+    ),
 };
 
 /// What is ordered among each other: messages with the same value of a header of the request that
@@ -59,6 +68,7 @@ pub(crate) struct DisciplineIn {
     pub(crate) on_exhausted: Option<String>,
     pub(crate) ordering_key: Option<OrderingKey>,
     pub(crate) batch: Option<Batch>,
+    pub(crate) delivery_format: Option<String>,
 }
 
 /// All that a PATCH says of it.
@@ -68,6 +78,7 @@ pub(crate) struct DisciplinePatch {
     pub(crate) on_exhausted: Patch<String>,
     pub(crate) ordering_key: Patch<OrderingKey>,
     pub(crate) batch: Patch<Batch>,
+    pub(crate) delivery_format: Patch<String>,
 }
 
 /// As it goes out: only what was said.
@@ -94,6 +105,11 @@ pub(crate) struct DisciplineOut {
     /// Several events in one request. An extension of Hookseal.
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<Batch>,
+    /// In which form it gets them, if not `standard`: `cloudevents-structured` or `cloudevents-binary`.
+    /// An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    delivery_format: Option<&'static str>,
 }
 
 // === impl DisciplineIn ===
@@ -104,6 +120,10 @@ impl DisciplineIn {
         let max_in_flight = fields.optional("maxInFlight", self.max_in_flight, |most| {
             number(most, 1, u16::MAX)
         });
+        let format = fields.optional("deliveryFormat", self.delivery_format, |name| {
+            let rule = "must be standard, cloudevents-structured or cloudevents-binary";
+            Format::parse(&name).ok_or_else(|| Violation::new("value_error.delivery_format", rule))
+        });
         let order = check_order(fields, self.fifo, self.on_exhausted, self.ordering_key);
         let batch = match self.batch {
             None => Some(None),
@@ -113,10 +133,16 @@ impl DisciplineIn {
             }
             Some(batch) => batch.check(fields).map(Some),
         };
+        let (batch, format) = (batch?, format?.unwrap_or_default());
+        if batch.is_some() && format != Format::Standard {
+            fields.add("deliveryFormat", &WITH_BATCH);
+            return None;
+        }
         Some(Discipline {
             max_in_flight: max_in_flight?.and_then(NonZeroU16::new),
             order: order?,
-            batch: batch?,
+            batch,
+            format,
         })
     }
 }
@@ -133,6 +159,7 @@ impl DisciplinePatch {
         let was_exhausted = was.on_exhausted.filter(|_| kept).map(str::to_owned);
         let was_key = was.ordering_key.filter(|_| kept);
         let was_most = was.max_in_flight.map(|most| i64::from(most.get()));
+        let was_format = was.delivery_format.map(str::to_owned);
         let whole = DisciplineIn {
             max_in_flight: match self.max_in_flight {
                 None => was_most,
@@ -142,6 +169,7 @@ impl DisciplinePatch {
             on_exhausted: self.on_exhausted.unwrap_or(was_exhausted),
             ordering_key: self.ordering_key.unwrap_or(was_key),
             batch: self.batch.unwrap_or(was.batch),
+            delivery_format: self.delivery_format.unwrap_or(was_format),
         };
         whole.check(fields)
     }
@@ -158,12 +186,14 @@ impl DisciplineOut {
                 (true, Some(exhausted.as_str()), OrderingKey::of(key))
             }
         };
+        let said = discipline.format != Format::default();
         Self {
             max_in_flight: discipline.max_in_flight,
             fifo,
             on_exhausted,
             ordering_key,
             batch: discipline.batch.map(Batch::of),
+            delivery_format: said.then(|| discipline.format.as_str()),
         }
     }
 }

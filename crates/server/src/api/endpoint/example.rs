@@ -113,6 +113,7 @@ impl OwnApplication {
             options: MessageOptions::default(),
             audience: Audience::Example(endpoint),
             idempotency,
+            cloud_event: None,
             step_of: None,
         }
     }

@@ -22,6 +22,14 @@ const RULES: &[(&str, &str)] = &[
         "A uid must not start like an id of ours (`app_`, `ep_`, `msg_`).",
     ),
     (
+        "value_error.delivery_format",
+        "The form must be `standard`, `cloudevents-structured` or `cloudevents-binary`.",
+    ),
+    (
+        "value_error.delivery_format.batch",
+        "An endpoint gets batches or CloudEvents, not both.",
+    ),
+    (
         "value_error.filter",
         "The filter must be an expression of CEL that can be bounded; the message says what is not, and \
          where.",

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
-use serde::ser::{Error as _, SerializeMap};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use hookseal_domain::application::ApplicationSpec;
 use hookseal_domain::channel::Channel;
+use hookseal_domain::cloud_event::CloudEvent;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{MessageId, OrgId};
 use hookseal_domain::limits::CHANNELS_PER_MESSAGE_MAX;
@@ -36,6 +36,7 @@ use crate::api::error::violations::Violations;
 use crate::api::input::too_large;
 use crate::api::message::options::{OptionsIn, OptionsOut};
 use crate::api::message::payload::check_payload;
+use crate::api::message::shown::Payload;
 use crate::api::wire::{At, object, present, text};
 
 /// Days that a payload is kept where nothing else is asked for: the contract's 90.
@@ -107,6 +108,7 @@ pub(crate) struct CheckedMessage<'a> {
     event_id: Option<Uid>,
     channels: Vec<Channel>,
     tags: Vec<String>,
+    cloud_event: Option<CloudEvent>,
     payload_retention: Duration,
     options: MessageOptions,
     /// The application to make if there is none.
@@ -143,18 +145,6 @@ pub(crate) struct MessageOut<'a> {
     timestamp: At,
     #[serde(flatten)]
     options: OptionsOut,
-}
-
-/// A payload as it goes out.
-pub(crate) enum Payload<'a> {
-    /// As it stands in the request.
-    Given(&'a RawValue),
-    /// The bytes that were given once, which are JSON.
-    Stored(Bytes),
-    /// Not asked for.
-    Omitted,
-    /// Forgotten.
-    Expired,
 }
 
 // === impl MessageIn ===
@@ -202,6 +192,7 @@ impl<'a> MessageIn<'a> {
                 event_id: event_id?,
                 channels: channels?,
                 tags: tags?,
+                cloud_event: None,
                 payload_retention: retention?,
                 options: options?,
                 application: application?,
@@ -245,6 +236,41 @@ impl<'a> MessageIn<'a> {
 // === impl CheckedMessage ===
 
 impl<'a> CheckedMessage<'a> {
+    /// One that was published as a CloudEvent; `bytes` is the body that `data` stands in.
+    pub(crate) fn of_event(
+        event_type: EventTypeName,
+        cloud_event: CloudEvent,
+        data: &'a RawValue,
+        bytes: &Bytes,
+    ) -> Self {
+        let unique_name = cloud_event.unique_name();
+        Self {
+            event_type,
+            given: data,
+            payload: detached(bytes, data),
+            event_id: Some(Uid::from_stored(unique_name)),
+            channels: Vec::new(),
+            tags: Vec::new(),
+            cloud_event: Some(cloud_event),
+            payload_retention: Duration::from_hours(RETENTION_HOURS_MAX.unsigned_abs()),
+            options: MessageOptions::default(),
+            application: None,
+        }
+    }
+
+    /// What it is called by its eventId.
+    pub(crate) fn event_name(&self) -> String {
+        self.event_id
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    /// How many bytes are delivered.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
     /// What the engine is asked for.
     pub(crate) fn publish(
         &self,
@@ -261,6 +287,7 @@ impl<'a> CheckedMessage<'a> {
             channels: self.channels.clone(),
             tags: self.tags.clone(),
             payload: self.payload.clone(),
+            cloud_event: self.cloud_event.clone(),
             payload_retention: self.payload_retention,
             headers,
             options: self.options,
@@ -320,37 +347,6 @@ impl MessageOut<'_> {
             payload: Payload::of(message.payload, content),
             timestamp: At(message.id.created_at()),
             options: OptionsOut::of(message.options),
-        }
-    }
-}
-
-// === impl Payload ===
-
-impl Payload<'_> {
-    /// As much of it as was asked for and is there.
-    pub(crate) fn of(payload: Option<Bytes>, content: Content) -> Self {
-        match (content, payload) {
-            (Content::Without, _) => Self::Omitted,
-            (Content::With, Some(bytes)) => Self::Stored(bytes),
-            (Content::With, None) => Self::Expired,
-        }
-    }
-}
-
-impl Serialize for Payload<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Given(raw) => raw.serialize(serializer),
-            Self::Stored(bytes) => {
-                let raw: &RawValue = serde_json::from_slice(bytes).map_err(S::Error::custom)?;
-                raw.serialize(serializer)
-            }
-            Self::Omitted => serializer.serialize_map(Some(0))?.end(),
-            Self::Expired => {
-                let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry("expired", &true)?;
-                map.end()
-            }
         }
     }
 }

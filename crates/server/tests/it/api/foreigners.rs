@@ -22,7 +22,11 @@ const OPEN: [&str; 10] = [
 ];
 
 /// What the scope `publish` is for, where this server has it.
-const PUBLISHING: [&str; 2] = ["v1.message.create", "v1.message.precheck"];
+const PUBLISHING: [&str; 3] = [
+    "v1.message.create",
+    "v1.message.create-cloud-event",
+    "v1.message.precheck",
+];
 
 struct Operation {
     method: String,
