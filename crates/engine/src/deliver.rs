@@ -16,7 +16,6 @@ use hookseal_domain::delivery::breaker::{Turn, Verdict};
 
 use crate::backlog;
 use crate::breakers;
-use crate::deliver::attempt::{Tried, attempt, was_overtaken};
 use crate::deliver::batch::deliver_together;
 use crate::deliver::finish::{finish, hold};
 use crate::expiry;
@@ -31,6 +30,8 @@ use crate::queue::{After, Work};
 use crate::shared::Shared;
 use crate::timers;
 use crate::underway::Underway;
+
+pub(crate) use crate::deliver::attempt::{Tried, attempt, was_overtaken};
 
 /// Most changes in a row that a delivery follows at once; after those it goes by the schedule.
 const OVERTAKEN_MAX: u32 = 3;

@@ -8,7 +8,7 @@ use hookseal_store::publish::{DeliveryStart, NewDelivery};
 
 use crate::lanes::Place;
 use crate::ordering;
-use crate::publish::Publish;
+use crate::publish::{Audience, Publish};
 use crate::routes::AppRoutes;
 use crate::shared::Shared;
 
@@ -32,6 +32,15 @@ pub(crate) fn fan_out(shared: &Arc<Shared>, routes: &AppRoutes, publish: &Publis
     let mut candidate = Candidate::new(event_type, channels, &publish.payload);
     for destination in &routes.routing.destinations {
         if !publish.is_for(destination, &mut candidate, shared) {
+            continue;
+        }
+        if publish.audience == Audience::Trial(destination.id) {
+            // It takes no place: whoever published it delivers it.
+            out.deliveries.push(NewDelivery {
+                endpoint: destination.id,
+                start: DeliveryStart::Owned,
+                order: None,
+            });
             continue;
         }
         // What was put off comes at its time, and holds up nobody until then.

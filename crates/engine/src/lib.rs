@@ -42,6 +42,7 @@ mod tasks;
 mod timers;
 mod to_its_end;
 mod transports;
+mod trial;
 mod underway;
 
 use std::sync::Arc;
@@ -52,6 +53,7 @@ use prometheus_client::registry::Registry;
 use tracing::info;
 
 use hookseal_domain::admission::Shed;
+use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::delivery::{DeliveryKey, Ended};
 use hookseal_domain::event_type::EventTypeName;
@@ -75,6 +77,7 @@ pub use crate::probe::ProbeError;
 use crate::publish::{Publish, PublishError, Published};
 use crate::shared::Shared;
 pub use crate::shutdown::ShutdownReport;
+pub use crate::trial::TrialError;
 
 /// The running engine. Cheap to clone; stops with [`Engine::shutdown`].
 #[derive(Clone)]
@@ -128,6 +131,21 @@ impl Engine {
     /// when the caller stops waiting.
     pub async fn publish(&self, publish: Publish) -> Result<Published, PublishError> {
         publish::publish(&self.shared, publish).await
+    }
+
+    /// Publishes a message to one endpoint only, and makes one attempt to deliver it, which is the
+    /// answer. Goes on to its end even when the caller stops waiting.
+    pub async fn trial(
+        &self,
+        message: Publish,
+        endpoint: EndpointId,
+    ) -> Result<Attempt, TrialError> {
+        let shared = Arc::clone(&self.shared);
+        let work = async move { trial::trial(&shared, message, endpoint).await };
+        match tokio::spawn(work).await {
+            Ok(tried) => tried,
+            Err(_) => Err(StoreError::Overloaded.into()),
+        }
     }
 
     /// Whether a publish may begin, as far as can be told before anything is known of it: to be asked

@@ -38,6 +38,8 @@ pub enum Audience {
     /// As an example to this endpoint, whatever it wants. It is not held against the schema that it was
     /// made from: not every schema can be fulfilled by one that nobody thought of.
     Example(EndpointId),
+    /// To this endpoint, whatever it wants, by whoever published it: see [`crate::Engine::trial`].
+    Trial(EndpointId),
 }
 
 /// A message to publish, every part of it checked.
@@ -269,7 +271,7 @@ impl Publish {
                 let clock = &*shared.clock;
                 shared.filters.wants(destination, candidate, clock)
             }
-            Audience::Example(endpoint) => destination.id == endpoint,
+            Audience::Example(endpoint) | Audience::Trial(endpoint) => destination.id == endpoint,
         }
     }
 }

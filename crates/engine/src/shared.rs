@@ -34,6 +34,7 @@ use crate::routes::Routes;
 use crate::schedule::Wake;
 use crate::tasks::TaskHint;
 use crate::timers::Timers;
+use crate::trial::TRIALS_MAX;
 
 /// The engine's parts, each for one purpose.
 pub(crate) struct Shared {
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) timers: Timers,
     /// A permit for each handshake that is made to look.
     pub(crate) probes: Semaphore,
+    /// A permit for each test attempt.
+    pub(crate) trials: Semaphore,
     /// When the schedule looks again.
     pub(crate) wake: Wake,
     /// A task may have begun.
@@ -120,6 +123,7 @@ impl Shared {
             app_pacings: AppPacings::default(),
             timers: Timers::default(),
             probes: Semaphore::new(PROBES_MAX),
+            trials: Semaphore::new(TRIALS_MAX),
             wake: Wake::default(),
             task_hint: TaskHint::default(),
             backlog_hint: Notify::new(),

@@ -9,6 +9,7 @@ mod background_task;
 mod check;
 mod docs;
 mod endpoint;
+mod environment;
 mod error;
 mod event_type;
 mod health;

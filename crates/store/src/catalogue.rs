@@ -43,6 +43,24 @@ pub trait CatalogueStore {
         import: EventTypeImport,
         now: Timestamp,
     ) -> Result<(), ChangeError>;
+
+    /// Makes and replaces event types with their retry schedules, all or nothing. What is so already
+    /// stays untouched.
+    async fn import_environment(
+        &self,
+        org: OrgId,
+        import: EnvironmentImport,
+        now: Timestamp,
+    ) -> Result<(), ChangeError>;
+}
+
+/// Event types with everything that is said of them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EnvironmentImport {
+    /// To make or replace.
+    pub event_types: Vec<(EventTypeName, EventTypeSpec)>,
+    /// The schedules of some of those; the others keep theirs.
+    pub retry_schedules: Vec<(EventTypeName, RetrySchedule)>,
 }
 
 /// What an event type says of validation and retries.

@@ -34,7 +34,6 @@ use hookseal_store::reference::EndpointRef;
 
 use crate::api::access::{Authorized, EndpointPath, OwnApplication};
 use crate::api::endpoint::body::{CheckedEndpoint, EndpointIn, EndpointPatch, EndpointUpdate};
-use crate::api::endpoint::out::is_disabled;
 use crate::api::error::{ApiError, ErrorResponses};
 use crate::api::input::Input;
 use crate::api::page::{ListResponse, OrderedPageParams};
@@ -43,7 +42,7 @@ use crate::api::query::{FromQuery, Query, QueryReader};
 use crate::api::respond::{json, ok, upserted};
 use crate::api::{Api, ApiContext};
 
-pub(crate) use crate::api::endpoint::out::{EndpointOut, texts};
+pub(crate) use crate::api::endpoint::out::{EndpointOut, is_disabled, texts};
 
 /// What the errors call it.
 pub(crate) const WHAT: &str = "the endpoint";

@@ -24,13 +24,17 @@ use hookseal_store::page::PageRequest;
 
 use crate::api::access::{Authorized, Catalogue, EventTypePath, Organisation};
 use crate::api::error::{ApiError, ErrorResponses};
-use crate::api::event_type::body::{EventTypeIn, EventTypeOut, EventTypePatch, EventTypeUpdate};
+use crate::api::event_type::body::{EventTypePatch, EventTypeUpdate};
 use crate::api::input::Input;
 use crate::api::page::{ListResponse, OrderedPageParams};
 use crate::api::params::{EventTypeParams, IdempotencyHeader};
 use crate::api::query::{FromQuery, Query, QueryReader};
 use crate::api::respond::{json, ok, upserted};
 use crate::api::{Api, ApiContext};
+
+pub(crate) use crate::api::event_type::body::{EventTypeIn, EventTypeOut};
+pub(crate) use crate::api::event_type::retry_schedule::{Delay, delays, schedule};
+pub(crate) use crate::api::event_type::schemas::faults as schema_faults;
 
 /// What the errors call it.
 const WHAT: &str = "the event type";
@@ -255,7 +259,11 @@ impl ApiContext {
 
     /// Changes event types and makes it known. Goes on to its end even when the client stops
     /// waiting, so that nothing changes unknown.
-    async fn change_catalogue<T, F, Change>(&self, org: OrgId, change: F) -> Result<T, ApiError>
+    pub(crate) async fn change_catalogue<T, F, Change>(
+        &self,
+        org: OrgId,
+        change: F,
+    ) -> Result<T, ApiError>
     where
         T: Send + 'static,
         F: FnOnce(Arc<dyn Store>) -> Change + Send + 'static,

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, MatchedPath, Request};
 use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ use hookseal_domain::violation::Violation;
 use hookseal_store::publish::Idempotency;
 
 use crate::api::Api;
+use crate::api::environment::{DOCUMENT_BYTES_MAX, IMPORT_PATH};
 use crate::api::error::ApiError;
 use crate::api::error::violations::Violations;
 use crate::api::input::refusal::{located, not_an_object};
@@ -32,6 +33,8 @@ pub(crate) use crate::api::input::body::{drain_unread, too_large};
 const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
 /// Least bytes of a body that are always read: an event type's schemas may be a MiB.
 const BODY_BYTES_MIN: usize = hookseal_domain::limits::SCHEMAS_BYTES_MAX;
+/// Most bytes of a document that is imported.
+const IMPORT_BYTES_MAX: usize = 2 * DOCUMENT_BYTES_MAX;
 /// Header by which a repeated request is recognised.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -108,7 +111,11 @@ impl FromRequest<Api> for Input {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
-        let bytes_max = api.config.payload_bytes_max.max(BODY_BYTES_MIN) + ENVELOPE_BYTES_MAX;
+        let mut bytes_max = api.config.payload_bytes_max.max(BODY_BYTES_MIN) + ENVELOPE_BYTES_MAX;
+        let path = request.extensions().get::<MatchedPath>();
+        if path.is_some_and(|path| path.as_str() == IMPORT_PATH) {
+            bytes_max = bytes_max.max(IMPORT_BYTES_MAX);
+        }
         let (parts, body) = request.into_parts();
         let bytes = body::read(&parts.headers, body, bytes_max).await?;
         let key = match parts.method {
@@ -121,6 +128,14 @@ impl FromRequest<Api> for Input {
             headers: parts.headers,
         })
     }
+}
+
+/// A part of a body as an object of this shape. What is wrong is told as if the part were all of it.
+pub(crate) fn read_part<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Violations> {
+    if text.starts_with('[') {
+        return Err(Violations::one(&["body"], &not_an_object()));
+    }
+    serde_json::from_str(text).map_err(|_| located::<T>(text.as_bytes()))
 }
 
 fn request_key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Violations> {

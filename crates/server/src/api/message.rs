@@ -8,6 +8,7 @@ mod look;
 mod options;
 mod payload;
 mod shown;
+mod trial;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -65,6 +66,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(broadcast::routes())
         .merge(look::routes())
         .merge(cloud_events::routes())
+        .merge(trial::routes())
 }
 
 struct ListQuery {

@@ -21,7 +21,6 @@ use crate::api::access::{
 };
 use crate::api::error::{ApiError, ErrorResponses};
 use crate::api::input::Input;
-use crate::api::message_attempt::body::AttemptOut;
 use crate::api::page::{ListResponse, PageParams};
 use crate::api::params::{
     AttemptParams, DeliveryParams, EndpointParams, IdempotencyHeader, MessageFilterParams,
@@ -32,7 +31,7 @@ use crate::api::respond::{json, ok};
 use crate::api::wire::{Empty, StatusText};
 use crate::api::{Api, ApiContext};
 
-pub(crate) use crate::api::message_attempt::body::TlsOut;
+pub(crate) use crate::api::message_attempt::body::{AttemptOut, TlsOut};
 
 /// What the errors call it.
 const WHAT: &str = "the attempt";

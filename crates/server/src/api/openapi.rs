@@ -15,8 +15,9 @@ use crate::api::error::{ErrorBody, ValidationBody};
 use crate::api::wire::numbers::StatusCodeClass;
 use crate::api::wire::text;
 use crate::api::{
-    Api, absent, application, authentication, background_task, docs, endpoint, event_type, health,
-    management, message, message_attempt, operational_webhook, statistics, transport,
+    Api, absent, application, authentication, background_task, docs, endpoint, environment,
+    event_type, health, management, message, message_attempt, operational_webhook, statistics,
+    transport,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +35,7 @@ use crate::api::{
         (name = "Message", description = "What happened."),
         (name = "Message Attempt", description = "What became of it."),
         (name = "Background Task", description = "Work that goes on after its request was answered."),
+        (name = "Environment", description = "All event types as one document."),
         (name = "Statistics", description = "How much there is and became of it."),
         (name = "Authentication", description = "Tokens of applications."),
         (name = "Management", description = "Tokens of the organisation."),
@@ -84,6 +86,7 @@ pub(crate) fn operations() -> OpenApiRouter<Api> {
         .merge(authentication::routes())
         .merge(management::routes())
         .merge(statistics::routes())
+        .merge(environment::routes())
         .merge(absent::routes())
         .merge(health::routes())
 }

@@ -7,7 +7,7 @@ use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, MessageId, OrgId};
 use hookseal_domain::time::Timestamp;
 
-use crate::catalogue::{CatalogueStore, EventTypeImport, EventTypeRules};
+use crate::catalogue::{CatalogueStore, EnvironmentImport, EventTypeImport, EventTypeRules};
 use crate::error::{ChangeError, StoreError};
 use crate::publish::Idempotency;
 use crate::sqlite::SqliteStore;
@@ -45,5 +45,14 @@ impl CatalogueStore for SqliteStore {
         now: Timestamp,
     ) -> Result<(), ChangeError> {
         event_types::import(self, org, import, now).await
+    }
+
+    async fn import_environment(
+        &self,
+        org: OrgId,
+        import: EnvironmentImport,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        event_types::import_all(self, org, import, now).await
     }
 }

@@ -1,5 +1,7 @@
 //! Event types, by organisation and name.
 
+use std::collections::HashMap;
+
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, Row, params};
 
@@ -8,7 +10,7 @@ use hookseal_domain::event_type::{EventType, EventTypeName, EventTypeSpec};
 use hookseal_domain::id::OrgId;
 use hookseal_domain::time::Timestamp;
 
-use crate::catalogue::EventTypeImport;
+use crate::catalogue::{EnvironmentImport, EventTypeImport};
 use crate::codes::Code;
 use crate::config::{Created, EventTypeListing};
 use crate::error::{ChangeError, StoreError};
@@ -131,6 +133,42 @@ pub(super) async fn import(
         for name in &import.archive {
             let key = params![org.as_bytes(), name.as_str(), now.as_millis()];
             batch.execute(ARCHIVE, key)?;
+        }
+        Ok(Ok(()))
+    };
+    store.writer.change(import).await
+}
+
+/// Makes and replaces many, with their retry schedules.
+pub(super) async fn import_all(
+    store: &SqliteStore,
+    org: OrgId,
+    import: EnvironmentImport,
+    now: Timestamp,
+) -> Result<(), ChangeError> {
+    let schedules: HashMap<_, _> = import.retry_schedules.into_iter().collect();
+    let import = move |batch: &mut Batch<'_>| {
+        let mut rows = Vec::new();
+        let mut more = 0;
+        for (name, spec) in &import.event_types {
+            let existing = find(batch.connection, org, name)?;
+            let mut row = replaced(org, name, spec, existing.as_ref(), now);
+            if let Some(schedule) = schedules.get(name) {
+                row.retry_schedule = Some(schedule.clone());
+            }
+            more += usize::from(begins_rules(existing.as_ref(), &row));
+            let says_the_same = |existing: &EventType| {
+                (&existing.spec, &existing.retry_schedule) == (&row.spec, &row.retry_schedule)
+            };
+            if !existing.as_ref().is_some_and(says_the_same) {
+                rows.push(row);
+            }
+        }
+        if let Err(full) = check_room(batch, org, more)? {
+            return Ok(Err(full));
+        }
+        for row in &rows {
+            put_row(batch, row)?;
         }
         Ok(Ok(()))
     };

@@ -21,7 +21,7 @@ macro_rules! conformance {
             applications: makes_and_finds, keeps_uids_unique, repeats, updates, deletes,
                 pages_both_ways, routes_one_version;
             event_types: makes_and_lists, archives_and_revives, puts, deletes, repeats, keeps_rules,
-                imports;
+                imports, imports_environments;
             endpoints: makes_and_finds, keeps_uids_unique, repeats, updates, enabling_ends_gone,
                 deletes, keeps_headers, rotates_keys, bounds_live_keys, pages;
             history: finds_messages, filters_messages, pages_messages, expunges_payloads,

@@ -6,7 +6,7 @@ use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::event_type::validation::ValidationMode;
 use hookseal_domain::event_type::{EventType, EventTypeSpec};
 use hookseal_store::Store;
-use hookseal_store::catalogue::{EventTypeImport, EventTypeRules};
+use hookseal_store::catalogue::{EnvironmentImport, EventTypeImport, EventTypeRules};
 use hookseal_store::config::{Created, EventTypeListing};
 use hookseal_store::error::ChangeError;
 use hookseal_store::page::{Order, PageRequest, PageStart};
@@ -271,4 +271,61 @@ pub(crate) async fn imports(store: &dyn Store) {
     assert_eq!(replaced.spec.validation, ValidationMode::Warn);
     let old = store.event_type(org(), &event_type("old")).await.unwrap();
     assert_eq!(old.map(|old| old.updated_at), Some(now));
+}
+
+pub(crate) async fn imports_environments(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    for name in ["kept", "same", "other"] {
+        let made = store.create_event_type(new(&scene, name), None);
+        made.await.unwrap();
+    }
+    let made_at = scene.now();
+    let now = scene.later(Duration::from_secs(1));
+    let warned = EventTypeSpec {
+        validation: ValidationMode::Warn,
+        ..spec()
+    };
+    let import = EnvironmentImport {
+        event_types: vec![
+            (event_type("new"), spec()),
+            (event_type("same"), spec()),
+            (event_type("other"), warned.clone()),
+        ],
+        retry_schedules: vec![(event_type("new"), schedule(&[5]))],
+    };
+    let find = async |name| {
+        store
+            .event_type(org(), &event_type(name))
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    for at in [now, scene.later(Duration::from_secs(1))] {
+        store
+            .import_environment(org(), import.clone(), at)
+            .await
+            .unwrap();
+        let (made, same, other) = (find("new").await, find("same").await, find("other").await);
+        assert_eq!(made.retry_schedule, Some(schedule(&[5])));
+        assert_eq!((made.created_at, made.updated_at), (now, now));
+        assert_eq!(same.updated_at, made_at, "it was so already");
+        assert_eq!((other.created_at, other.updated_at), (made_at, now));
+        assert_eq!(other.spec, warned);
+        assert_eq!(find("kept").await.updated_at, made_at);
+    }
+    let max = hookseal_domain::limits::EVENT_TYPES_WITH_RULES_MAX;
+    let many = (0..=max).map(|n| (event_type(&format!("t{n}")), warned.clone()));
+    let import = EnvironmentImport {
+        event_types: many.collect(),
+        retry_schedules: Vec::new(),
+    };
+    let refused = store.import_environment(org(), import, scene.now()).await;
+    assert!(
+        matches!(refused, Err(ChangeError::TooMany { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(
+        names(store, EventTypeListing::WithArchived).await,
+        ["kept", "new", "other", "same"]
+    );
 }

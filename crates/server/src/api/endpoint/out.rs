@@ -53,6 +53,8 @@ pub(crate) struct EndpointOut {
     park_on: Vec<u16>,
     #[serde(flatten)]
     discipline: DisciplineOut,
+    /// Always 1: clients of before version 2 don't read an endpoint without it.
+    version: u8,
     /// Your notes.
     metadata: BTreeMap<String, String>,
     /// When it was made.
@@ -83,6 +85,7 @@ impl EndpointOut {
             throttle_rate: spec.throttle_rate,
             park_on: spec.park_on.codes().to_vec(),
             discipline: DisciplineOut::of(&spec.discipline),
+            version: 1,
             metadata: spec.metadata,
             created_at: At(endpoint.id.created_at()),
             updated_at: At(endpoint.updated_at),

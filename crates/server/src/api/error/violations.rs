@@ -53,6 +53,23 @@ impl Violations {
         }
     }
 
+    /// Notes what is wrong with something that stands further inside of the body than it knows.
+    pub(crate) fn add_inside(&mut self, place: &[&str], found: Self) {
+        for violation in found.0 {
+            if self.0.len() < VIOLATIONS_MAX {
+                let mut loc = violation.loc;
+                let place = place.iter().map(|part| cut(part, LOCATION_BYTES_MAX));
+                loc.splice(1.min(loc.len())..1.min(loc.len()), place);
+                self.0.push(FieldViolation { loc, ..violation });
+            }
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value if its rule holds; else notes the violation.
     pub(crate) fn take<T>(&mut self, loc: &[&str], checked: Result<T, Violation>) -> Option<T> {
         checked

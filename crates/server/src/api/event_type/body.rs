@@ -187,9 +187,24 @@ impl EventTypeIn<'_> {
     pub(crate) fn check(self) -> Result<(EventTypeName, EventTypeSpec), Violations> {
         let mut violations = Violations::default();
         let mut fields = Fields::of_body(&mut violations);
+        let (name, spec) = self.apart(&mut fields);
+        let spec = spec.check_fields(&mut fields, ValidationMode::Off);
+        violations.finish(name.zip(spec))
+    }
+}
+
+impl<'a> EventTypeIn<'a> {
+    /// The name, checked, and the rest, which can be held against what there is.
+    pub(crate) fn named(self) -> Result<(EventTypeName, EventTypeUpdate<'a>), Violations> {
+        let mut violations = Violations::default();
+        let (name, rest) = self.apart(&mut Fields::of_body(&mut violations));
+        violations.finish(name.map(|name| (name, rest)))
+    }
+
+    fn apart(self, fields: &mut Fields<'_>) -> (Option<EventTypeName>, EventTypeUpdate<'a>) {
         let name = fields.required("name", self.name);
         let name = name.and_then(|name| fields.take("name", EventTypeName::parse(&name)));
-        let spec = EventTypeUpdate {
+        let rest = EventTypeUpdate {
             description: self.description,
             archived: self.archived,
             deprecated: self.deprecated,
@@ -199,8 +214,7 @@ impl EventTypeIn<'_> {
             schemas: self.schemas,
             validation: self.validation,
         };
-        let spec = spec.check_fields(&mut fields, ValidationMode::Off);
-        violations.finish(name.zip(spec))
+        (name, rest)
     }
 }
 

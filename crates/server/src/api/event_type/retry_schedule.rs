@@ -36,7 +36,7 @@ struct ScheduleBody {
 /// A delay.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[schema(as = Duration)]
-struct Delay {
+pub(crate) struct Delay {
     /// Seconds.
     #[schema(minimum = 0)]
     secs: i64,
@@ -87,16 +87,29 @@ async fn put(
     Ok(ok(&out))
 }
 
+/// A schedule as it goes out.
+pub(crate) fn delays(schedule: &RetrySchedule) -> Vec<Delay> {
+    let delay = |step: &Duration| Delay {
+        secs: i64::try_from(step.as_secs()).unwrap_or(i64::MAX),
+        nanos: i64::from(step.subsec_nanos()),
+    };
+    schedule.steps().iter().map(delay).collect()
+}
+
+/// A schedule as it came in, checked; `history` is how long what became of messages is kept.
+pub(crate) fn schedule(
+    retry_schedule: Option<Vec<Delay>>,
+    history: Duration,
+) -> Result<Option<RetrySchedule>, Violations> {
+    ScheduleBody { retry_schedule }.check(history)
+}
+
 // === impl ScheduleBody ===
 
 impl ScheduleBody {
     fn of(schedule: Option<&RetrySchedule>) -> Self {
-        let delay = |step: &Duration| Delay {
-            secs: i64::try_from(step.as_secs()).unwrap_or(i64::MAX),
-            nanos: i64::from(step.subsec_nanos()),
-        };
         Self {
-            retry_schedule: schedule.map(|s| s.steps().iter().map(delay).collect()),
+            retry_schedule: schedule.map(delays),
         }
     }
 

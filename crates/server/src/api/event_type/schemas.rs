@@ -8,14 +8,21 @@ use hookseal_domain::violation::Violation;
 use crate::api::error::ApiError;
 use crate::api::error::violations::Violations;
 
-/// Compiles every version, beside the requests of others: large ones take their time.
+/// Refuses what is none.
 pub(super) async fn check(spec: &EventTypeSpec) -> Result<(), ApiError> {
+    faults(spec)
+        .await?
+        .map_or(Ok(()), |faults| Err(faults.into()))
+}
+
+/// Compiles every version, beside the requests of others: large ones take their time.
+pub(crate) async fn faults(spec: &EventTypeSpec) -> Result<Option<Violations>, ApiError> {
     let Some(text) = spec.schemas.clone() else {
-        return Ok(());
+        return Ok(None);
     };
     let checked = tokio::task::spawn_blocking(move || SchemaSet::parse(&text)?.check());
     let checked = checked.await.map_err(|error| ApiError::internal(&error))?;
-    checked.map_err(|fault| refused(&fault).into())
+    Ok(checked.err().map(|fault| refused(&fault)))
 }
 
 /// A fault names the place inside of the schema.

@@ -297,13 +297,19 @@ impl<'a> CheckedMessage<'a> {
         }
     }
 
+    /// Whether a test can be made with it, which is now or not at all.
+    pub(super) fn check_trial(&self) -> Result<(), Violations> {
+        let is_plain = self.options.is_default() && self.application.is_none();
+        let text = "a test has no deliverAt, expireAfter, priority or application";
+        is_plain.then_some(()).ok_or_else(|| refuse(text))
+    }
+
     /// The same for every application.
     pub(super) fn broadcast(self) -> Result<Broadcast, Violations> {
         if !self.tags.is_empty() || !self.options.is_default() || self.application.is_some() {
-            let rule = "value_error.not_supported";
             let text =
                 "a broadcast has an eventType, payload, eventId, channels and retention only";
-            return Err(Violations::one(&["body"], &Violation::new(rule, text)));
+            return Err(refuse(text));
         }
         let hours = self.payload_retention.as_secs() / 3600;
         Ok(Broadcast {
@@ -349,6 +355,11 @@ impl MessageOut<'_> {
             options: OptionsOut::of(message.options),
         }
     }
+}
+
+fn refuse(what: &'static str) -> Violations {
+    let violation = Violation::new("value_error.not_supported", what);
+    Violations::one(&["body"], &violation)
 }
 
 /// Reads a text that is given, without copying it where that can be.

@@ -34,6 +34,10 @@ pub(crate) struct OperationalWebhookEndpointOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1)]
     event_types: Option<Vec<String>>,
+    /// The same under its older name, for older clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1)]
+    filter_types: Option<Vec<String>>,
     /// Most deliveries per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u16>,
@@ -52,13 +56,15 @@ impl OperationalWebhookEndpointOut {
     pub(super) fn of(endpoint: Endpoint) -> Self {
         let disabled = endpoint.enabled() == Enabled::No;
         let spec = endpoint.spec;
+        let event_types = texts(spec.subscription.event_types);
         Self {
             id: endpoint.id.to_string(),
             url: spec.url.as_str().to_owned(),
             uid: spec.uid.map(|uid| uid.to_string()),
             description: spec.description,
             disabled,
-            event_types: texts(spec.subscription.event_types),
+            filter_types: event_types.clone(),
+            event_types,
             throttle_rate: spec.throttle_rate,
             metadata: spec.metadata,
             created_at: At(endpoint.id.created_at()),

@@ -46,7 +46,7 @@ struct UsageIn {
     /// up to and with the hour of this.
     #[schema(value_type = At, required)]
     until: Option<String>,
-    /// Only of these applications, by id or uid; of all if not given.
+    /// Only of these applications, by id or uid; of all if not given. One of them has to exist.
     #[schema(value_type = Option<std::collections::HashSet<text::Uid>>, max_items = 1000)]
     app_ids: Option<Vec<String>>,
 }
@@ -90,6 +90,10 @@ async fn of_applications(
 ) -> Result<Response, ApiError> {
     let usage = input.read::<UsageIn>()?.check()?;
     let (apps, unresolved_app_ids) = api.resolve(org, usage.named).await?;
+    if apps.as_ref().is_some_and(Vec::is_empty) && !unresolved_app_ids.is_empty() {
+        let violation = Violation::new("value_error.choice", "none of them exists");
+        return Err(Violations::one(&["body", "appIds"], &violation).into());
+    }
     let span = usage.span;
     let work = TaskWork::Usage { apps, span };
     let task = api.begin_usage(org, work, &input).await?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::shop::{Shop, request};
 
 /// What a client of the Svix API may rely on: method, path below `/api/v1`, operation.
-const OPERATIONS: [(&str, &str, &str); 55] = [
+const OPERATIONS: [(&str, &str, &str); 58] = [
     ("get", "/app", "v1.application.list"),
     ("post", "/app", "v1.application.create"),
     ("get", "/app/{app_id}", "v1.application.get"),
@@ -203,6 +203,13 @@ const OPERATIONS: [(&str, &str, &str); 55] = [
         "/app/{app_id}/endpoint/{endpoint_id}/send-example",
         "v1.endpoint.send-example",
     ),
+    (
+        "post",
+        "/app/{app_id}/endpoint/{endpoint_id}/msg/test-attempt",
+        "v1.message.test-attempt",
+    ),
+    ("post", "/environment/export", "v1.environment.export"),
+    ("post", "/environment/import", "v1.environment.import"),
     (
         "post",
         "/stats/usage/app",

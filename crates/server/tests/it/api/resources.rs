@@ -162,8 +162,8 @@ async fn endpoints_live() {
     let made = shop.make(&path, &body.to_string()).await;
     let expect = json!({"url": "https://example.com/hook?key=1", "uid": "e-1", "description": "d",
         "disabled": false, "eventTypes": ["invoice.paid"], "filterTypes": ["invoice.paid"],
-        "channels": ["eu:1"], "throttleRate": 9, "parkOn": [400, 422], "metadata": {"k": "v"},
-        "createdAt": "2026-11-23T08:20:00.000Z", "updatedAt": "2026-11-23T08:20:00.000Z"});
+        "channels": ["eu:1"], "throttleRate": 9, "parkOn": [400, 422], "version": 1,
+        "metadata": {"k": "v"}, "createdAt": "2026-11-23T08:20:00.000Z", "updatedAt": "2026-11-23T08:20:00.000Z"});
     assert_eq!(without(&made, &["id"]), expect);
     let path = format!("{path}/e-1");
     assert_eq!(shop.get(&path).await, made);

@@ -202,6 +202,7 @@ async fn what_usage_can_not_be_counted_of_is_refused() {
             "value_error.list.unique_items",
         ),
         (with(json!(many)), "appIds", "value_error.list.max_items"),
+        (with(json!(["nobody"])), "appIds", "value_error.choice"),
     ] {
         let refused = shop.ask("POST", "/stats/usage/app", body.to_string()).await;
         let refused = refused.expect(422);

@@ -27,7 +27,8 @@ pub(crate) struct OperationalWebhookEndpointIn {
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
-    /// The wanted event types; all if not given.
+    /// The wanted event types; all if not given. Older clients say `filterTypes`.
+    #[serde(alias = "filterTypes")]
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
     event_types: Option<Vec<String>>,
     /// Most deliveries per second.
@@ -63,7 +64,8 @@ pub(crate) struct OperationalWebhookEndpointUpsertIn {
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
-    /// The wanted event types; all if not given.
+    /// The wanted event types; all if not given. Older clients say `filterTypes`.
+    #[serde(alias = "filterTypes")]
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
     event_types: Option<Vec<String>>,
     /// Most deliveries per second.
