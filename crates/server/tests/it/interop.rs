@@ -85,7 +85,7 @@ async fn libraries_of_node_accept_what_arrives() -> anyhow::Result<()> {
 async fn libraries_of_rust_accept_what_arrives() -> anyhow::Result<()> {
     judge(
         "receiver libraries of Rust",
-        Peer::rust().await?,
+        Peer::rust("hookseal-interop").await?,
         &BOTH[..1],
     )
     .await

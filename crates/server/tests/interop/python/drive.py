@@ -1,6 +1,7 @@
 """Drives the API with Svix's own client for Python, as a provider's service would.
 
-Reads {"url", "token", "receiver"} from standard input. Every operation must answer in a shape that the client reads,
+Reads {"url", "token", "receiver", "broken"} from standard input; what is broken refuses three times and is well then,
+and nothing is tried twice by itself. Every operation must answer in a shape that the client reads,
 with what was asked for; the first that does not ends the program with an error. Prints the number of operations.
 """
 
@@ -8,33 +9,47 @@ import functools
 import json
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 
 from svix.api import Svix, SvixOptions
 from svix.api.application import ApplicationListOptions
-from svix.api.endpoint import EndpointListOptions
+from svix.api.background_task import BackgroundTaskListOptions
+from svix.api.endpoint import EndpointListOptions, EndpointRecoverOptions
 from svix.api.errors.http_error import HttpError
 from svix.api.errors.http_validation_error import HTTPValidationError
 from svix.api.message import MessageCreateOptions, MessageGetOptions, MessageListOptions
-from svix.api.message_attempt import MessageAttemptListByMsgOptions
+from svix.api.message_attempt import MessageAttemptListByEndpointOptions, MessageAttemptListByMsgOptions
 from svix.models import (
     ApplicationIn,
     ApplicationPatch,
+    ApplicationTokenExpireIn,
+    AppPortalAccessIn,
+    AppUsageStatsIn,
+    BackgroundTaskStatus,
+    BackgroundTaskType,
+    BulkExpungeContentsIn,
+    BulkReplayIn,
     EndpointHeadersIn,
     EndpointHeadersPatchIn,
     EndpointIn,
     EndpointPatch,
     EndpointSecretRotateIn,
     EndpointUpsertIn,
+    EnvironmentIn,
+    EventExampleIn,
     EventTypeIn,
     EventTypePatch,
     EventTypeUpsertIn,
     MessageIn,
+    MessagePrecheckIn,
     MessageStatus,
     OperationalWebhookEndpointHeadersIn,
     OperationalWebhookEndpointIn,
     OperationalWebhookEndpointSecretIn,
     OperationalWebhookEndpointUpsertIn,
     Ordering,
+    RecoverIn,
+    ReplayIn,
 )
 
 #: An answer comes soon; a busy machine gets longer.
@@ -191,6 +206,136 @@ def operational_webhooks(svix, receiver):
     assert refused(404, lambda: webhooks.get(told.id)).code == "not_found"
 
 
+def finished(svix, begun, kind):
+    """A background task, once it has finished; its counts are told with it."""
+    assert (begun.task, begun.status) == (kind, BackgroundTaskStatus.RUNNING), begun
+
+    def seen():
+        task = svix.background_task.get(begun.id)
+        assert task.status != BackgroundTaskStatus.FAILED, task
+        return task.status == BackgroundTaskStatus.FINISHED and task
+
+    return until(f"{kind} finishes", seen)
+
+
+def hour_ago():
+    return datetime.now(timezone.utc) - timedelta(hours=1)
+
+
+def recovery(svix, app, receiver, broken):
+    """What failed is recovered, what was missed is replayed, and what was chosen is sent again."""
+    since = hour_ago()
+    weak = svix.endpoint.create(app, EndpointIn(url=broken))
+    events = []
+    for number in range(3):
+        event = MessageIn(event_type="python.tested", payload={"number": number})
+        events.append(svix.message.create(app, event).id)
+
+    def standing(endpoint, status):
+        rows = svix.message_attempt.list_attempted_messages(app, endpoint.id).data
+        return len(rows) == 3 and all(row.status == status for row in rows)
+
+    until("all to fail", lambda: standing(weak, MessageStatus.FAIL))
+    once = EndpointRecoverOptions(idempotency_key="recover-1")
+    recover_in = RecoverIn(since=since)
+    recovered = svix.endpoint.recover(app, weak.id, recover_in, once)
+    assert svix.endpoint.recover(app, weak.id, recover_in, once).id == recovered.id
+    assert finished(svix, recovered, BackgroundTaskType.ENDPOINT_RECOVER).data["done"] == 3
+    until("all to arrive", lambda: standing(weak, MessageStatus.SUCCESS))
+    late = svix.endpoint.create(app, EndpointIn(url=receiver))
+    missed = svix.endpoint.replay_missing(app, late.id, ReplayIn(since=since))
+    assert finished(svix, missed, BackgroundTaskType.ENDPOINT_REPLAY).data["done"] == 3
+    until("all that was missed", lambda: standing(late, MessageStatus.SUCCESS))
+    chosen = BulkReplayIn(since=since, event_types=["python.tested"], status=MessageStatus.SUCCESS)
+    again = svix.endpoint.bulk_replay(app, late.id, chosen)
+    until("the bulk replay", lambda: svix.background_task.get(again.id).data["done"] == 3)
+
+    def attempted():
+        every = MessageAttemptListByEndpointOptions(status=MessageStatus.SUCCESS)
+        return len(svix.message_attempt.list_by_endpoint(app, late.id, every).data)
+
+    until("all once more", lambda: attempted() == 6)
+    assert svix.endpoint.get_stats(app, late.id).success == 3
+    which = BackgroundTaskListOptions(
+        status=BackgroundTaskStatus.FINISHED, task=BackgroundTaskType.ENDPOINT_RECOVER
+    )
+    assert [task.id for task in svix.background_task.list(which).data] == [recovered.id]
+    example = svix.endpoint.send_example(app, late.id, EventExampleIn(event_type="python.tested"))
+    until("the example", lambda: attempted() == 7)
+    return [*events, example.id]
+
+
+def statistics(svix, app):
+    span = {"since": hour_ago(), "until": datetime.now(timezone.utc) + timedelta(hours=1)}
+    usage = svix.statistics.aggregate_app_stats(AppUsageStatsIn(app_ids=[app, "nobody"], **span))
+    assert usage.unresolved_app_ids == ["nobody"], usage
+    found = finished(svix, usage, BackgroundTaskType.APPLICATION_STATS).data["appStats"]
+    # Three that failed, recovered, were missed and came again; and an example.
+    assert found == [{"appId": app, "appUid": "python", "messageDestinations": 13}], found
+    nobody = AppUsageStatsIn(app_ids=["nobody"], **span)
+    assert refused(422, lambda: svix.statistics.aggregate_app_stats(nobody))
+    types = svix.statistics.aggregate_event_types()
+    found = finished(svix, types, BackgroundTaskType.EVENT_TYPE_AGGREGATE).data["event_types"]
+    (own,) = [row for row in found if row["appId"] == app]
+    assert (own["explicitlySubscribedEventTypes"], own["hasCatchAllEndpoint"]) == ([], True), own
+
+
+def forgetting(svix, app, events):
+    assert svix.message.precheck(app, MessagePrecheckIn(event_type="python.tested")).active
+    first = BulkExpungeContentsIn(ids=events[:1])
+    svix.message.bulk_expunge_content(app, first)
+    task = svix.message.expunge_all_contents(app)
+    assert finished(svix, task, BackgroundTaskType.APPLICATION_PURGE_CONTENT).data["done"] == len(events) - 1
+    assert svix.message.get(app, events[-1], MessageGetOptions(with_content=True)).payload == {"expired": True}
+
+
+def portal(svix, app, url):
+    """A portal's token sees its own application, and nothing once it is ended."""
+
+    def consumer(token):
+        return Svix(token, SvixOptions(server_url=url, retry_schedule=[]))
+
+    first, last = (svix.authentication.app_portal_access(app, AppPortalAccessIn()).token for _ in range(2))
+    assert consumer(first).application.get(app).id == app
+    other = svix.application.create(ApplicationIn(name="Other")).id
+    assert refused(404, lambda: consumer(first).application.get(other))
+    assert refused(403, lambda: consumer(first).application.list())
+    consumer(first).authentication.logout()
+    assert refused(401, lambda: consumer(first).application.get(app))
+    assert consumer(last).application.get(app).id == app
+    svix.authentication.expire_all(app, ApplicationTokenExpireIn(expiry=0))
+    assert refused(401, lambda: consumer(last).application.get(app))
+    svix.application.delete(other)
+
+
+def environment(svix):
+    svix.event_type.patch("python.tested", EventTypePatch(schemas={"1": {}}))
+    exported = svix.environment.export()
+    (mine,) = [row for row in exported.event_types if row.name == "python.tested"]
+    assert mine.schemas == {"1": {}}, mine
+    row = EventTypeIn(name=mine.name, description="Imported", schemas=mine.schemas)
+    svix.environment.import_(EnvironmentIn(event_types=[row]))
+    assert svix.event_type.get(mine.name).description == "Imported"
+    bad = EnvironmentIn(event_types=[EventTypeIn(name="a b", description="")])
+    assert refused(422, lambda: svix.environment.import_(bad)).detail[0].loc == ["body", "eventTypes", "0", "name"]
+
+
+def kitchen_sink(svix):
+    """The calls of the story that Svix tests its clients by, in its order and with what it expects."""
+    app = svix.application.create(ApplicationIn(name="Kitchen"))
+    for name in ("sink.begun", "sink.done"):
+        svix.event_type.create(EventTypeIn(name=name, description="Sink"))
+    assert refused(409, lambda: svix.event_type.create(EventTypeIn(name="sink.done", description="Sink")))
+    wanted = EndpointIn(url="https://example.com/", channels=["one", "two"])
+    made = svix.endpoint.create(app.id, wanted)
+    assert set(made.channels) == {"one", "two"} and not made.event_types
+    patch = EndpointPatch(event_types=["sink.begun", "sink.done"])
+    patched = svix.endpoint.patch(app.id, made.id, patch)
+    assert (set(patched.channels), set(patched.event_types)) == ({"one", "two"}, {"sink.begun", "sink.done"})
+    assert svix.endpoint.delete(app.id, made.id) is None
+    assert svix.application.delete(app.id) is None
+
+
 def main():
     request = json.load(sys.stdin)
     counts = []
@@ -203,6 +348,13 @@ def main():
     attempts(svix, app, endpoint, message)
     operational_webhooks(svix, request["receiver"])
     svix.application.delete(app)
+    app = svix.application.create(ApplicationIn(name="Python", uid="python")).id
+    events = recovery(svix, app, request["receiver"], request["broken"])
+    statistics(svix, app)
+    forgetting(svix, app, events)
+    portal(svix, app, request["url"])
+    environment(svix)
+    kitchen_sink(svix)
     print(len(set(counts)))
 
 

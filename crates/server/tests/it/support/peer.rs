@@ -102,8 +102,8 @@ impl Peer {
         Ok(Self::Ready(node))
     }
 
-    /// The program in `rust/`, with its libraries from crates.io.
-    pub(crate) async fn rust() -> anyhow::Result<Self> {
+    /// A program of `rust/`, with its libraries from crates.io.
+    pub(crate) async fn rust(program: &str) -> anyhow::Result<Self> {
         let place = Place::of("rust")?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
@@ -113,7 +113,7 @@ impl Peer {
         if let Err(error) = run(&mut build, "").await {
             return Ok(Self::Missing(format!("{error:#}")));
         }
-        let program = place.installed.join("debug/hookseal-interop");
+        let program = place.installed.join("debug").join(program);
         Ok(Self::Ready(Command::new(program)))
     }
 
