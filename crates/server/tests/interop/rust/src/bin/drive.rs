@@ -10,9 +10,20 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use js_option::JsOption;
 use serde_json::{Value, json};
-use svix::api::*;
+use svix::api::{
+    ApplicationListOptions, EndpointRecoverOptions, MessageCreateOptions, MessageGetOptions, Svix,
+    SvixOptions,
+};
 use svix::error::Error;
-use svix::models::*;
+use svix::models::{
+    AppPortalAccessIn, AppUsageStatsIn, ApplicationIn, ApplicationPatch, ApplicationTokenExpireIn,
+    BackgroundTaskStatus, BackgroundTaskType, BulkExpungeContentsIn, BulkReplayIn,
+    EndpointHeadersIn, EndpointHeadersPatchIn, EndpointIn, EndpointPatch, EndpointSecretRotateIn,
+    EndpointUpsertIn, EnvironmentIn, EventTypeIn, EventTypePatch, EventTypeUpsertIn, MessageIn,
+    MessagePrecheckIn, MessageStatus, OperationalWebhookEndpointHeadersIn,
+    OperationalWebhookEndpointIn, OperationalWebhookEndpointSecretIn,
+    OperationalWebhookEndpointUpsertIn, Ordering, RecoverIn, ReplayIn,
+};
 
 /// An answer comes soon; a busy machine gets longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,7 +56,12 @@ macro_rules! until {
             if let Some(found) = $probe {
                 break found;
             }
-            assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {}", $what);
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "not within {PATIENCE:?}: {}",
+                $what
+            );
+            // sleep: what a server does is told by nothing but its API
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }};
@@ -190,7 +206,11 @@ impl Driver {
             deprecated: Some(true),
             ..EventTypePatch::new()
         };
-        assert!(call!(self, event_type.patch(name(), patch)).unwrap().deprecated);
+        assert!(
+            call!(self, event_type.patch(name(), patch))
+                .unwrap()
+                .deprecated
+        );
         let listed = call!(self, event_type.list(None)).unwrap();
         assert!(listed.data.iter().any(|row| row.name == name()));
         let ended = EventTypeIn::new("rust.ended".to_owned(), String::new());
@@ -226,7 +246,10 @@ impl Driver {
         };
         let patched = call!(self, endpoint.patch(app(), id(), patch)).unwrap();
         assert_eq!(patched.description, "Third");
-        assert_eq!(call!(self, endpoint.list(app(), None)).unwrap().data.len(), 1);
+        assert_eq!(
+            call!(self, endpoint.list(app(), None)).unwrap().data.len(),
+            1
+        );
         let secret = call!(self, endpoint.get_secret(app(), id())).unwrap();
         assert_eq!(secret.key, SECRET);
         let rotate = EndpointSecretRotateIn {
@@ -261,7 +284,11 @@ impl Driver {
         let again = call!(self, message.create(app(), one(), once())).unwrap();
         assert_eq!(again.id, message.id);
         refused(409, call!(self, message.create(app(), one(), None)));
-        let found = call!(self, message.get(app(), "event-1".to_owned(), with_content())).unwrap();
+        let found = call!(
+            self,
+            message.get(app(), "event-1".to_owned(), with_content())
+        )
+        .unwrap();
         assert_eq!(found.payload, json!({"a": [1, 2]}));
         let listed = call!(self, message.list(app(), None)).unwrap();
         let ids: Vec<_> = listed.data.into_iter().map(|row| row.id).collect();
@@ -282,7 +309,10 @@ impl Driver {
         assert_eq!((found.id, found.endpoint_id), (id(), to()));
         let rows = call!(self, message_attempt.list_by_endpoint(app(), to(), None));
         assert_eq!(rows.unwrap().data[0].id, id());
-        let rows = call!(self, message_attempt.list_attempted_destinations(app(), of(), None));
+        let rows = call!(
+            self,
+            message_attempt.list_attempted_destinations(app(), of(), None)
+        );
         assert_eq!(rows.unwrap().data[0].id, to());
         call!(self, message_attempt.resend(app(), of(), to(), None)).unwrap();
         until!("a second attempt", {
@@ -307,7 +337,10 @@ impl Driver {
     async fn stands(&mut self, app: &str, endpoint: &str, status: MessageStatus) {
         let (app, to) = (|| app.to_owned(), || endpoint.to_owned());
         until!(format!("all are {status}"), {
-            let rows = call!(self, message_attempt.list_attempted_messages(app(), to(), None));
+            let rows = call!(
+                self,
+                message_attempt.list_attempted_messages(app(), to(), None)
+            );
             let rows = rows.unwrap().data;
             let all = rows.len() == 3 && rows.iter().all(|row| row.status == status);
             all.then_some(())
@@ -322,7 +355,10 @@ impl Driver {
         let weak = call!(self, endpoint.create(own(), weak, None)).unwrap().id;
         let mut events = Vec::new();
         for number in 0..3 {
-            let published = call!(self, message.create(own(), event(json!({"n": number})), None));
+            let published = call!(
+                self,
+                message.create(own(), event(json!({"n": number})), None)
+            );
             events.push(published.unwrap().id);
         }
         self.stands(app, &weak, MessageStatus::Fail).await;
@@ -343,7 +379,10 @@ impl Driver {
         let late = EndpointIn::new(receiver.to_owned());
         let late = call!(self, endpoint.create(own(), late, None)).unwrap().id;
         let missing = ReplayIn::new(begun);
-        let task = call!(self, endpoint.replay_missing(own(), late.clone(), missing, None));
+        let task = call!(
+            self,
+            endpoint.replay_missing(own(), late.clone(), missing, None)
+        );
         assert_eq!(self.finished(task.unwrap().id).await["done"], 3);
         self.stands(app, &late, MessageStatus::Success).await;
         let chosen = BulkReplayIn {
@@ -351,11 +390,18 @@ impl Driver {
             status: Some(MessageStatus::Success),
             ..BulkReplayIn::new(begun)
         };
-        let task = call!(self, endpoint.bulk_replay(own(), late.clone(), chosen, None)).unwrap();
+        let task = call!(
+            self,
+            endpoint.bulk_replay(own(), late.clone(), chosen, None)
+        )
+        .unwrap();
         assert_eq!(task.task, BackgroundTaskType::EndpointBulkReplay);
         assert_eq!(self.finished(task.id).await["done"], 3);
         until!("all once more", {
-            let rows = call!(self, message_attempt.list_by_endpoint(own(), late.clone(), None));
+            let rows = call!(
+                self,
+                message_attempt.list_by_endpoint(own(), late.clone(), None)
+            );
             (rows.unwrap().data.len() == 6).then_some(())
         });
         let stats = call!(self, endpoint.get_stats(own(), late, None)).unwrap();
@@ -378,7 +424,10 @@ impl Driver {
         let expect = json!([{"appId": app, "appUid": "rust", "messageDestinations": 14}]);
         assert_eq!(self.finished(task.id).await["appStats"], expect);
         let nobody = of(names(["nobody"]));
-        refused(422, call!(self, statistics.aggregate_app_stats(nobody, None)));
+        refused(
+            422,
+            call!(self, statistics.aggregate_app_stats(nobody, None)),
+        );
         let task = call!(self, statistics.aggregate_event_types()).unwrap();
         let found = self.finished(task.id).await;
         let rows = found["event_types"].as_array().unwrap();
@@ -390,7 +439,11 @@ impl Driver {
     async fn forgetting(&mut self, app: &str, events: &[String]) {
         let own = || app.to_owned();
         let asked = MessagePrecheckIn::new("rust.tested".to_owned());
-        assert!(call!(self, message.precheck(own(), asked, None)).unwrap().active);
+        assert!(
+            call!(self, message.precheck(own(), asked, None))
+                .unwrap()
+                .active
+        );
         let first = BulkExpungeContentsIn {
             ids: Some(BTreeSet::from([events[0].clone()])),
         };
@@ -410,7 +463,9 @@ impl Driver {
             let access = call!(self, authentication.app_portal_access(own(), access, None));
             consumers.push(client(&self.url, access.unwrap().token));
         }
-        let [first, last] = &consumers[..] else { unreachable!() };
+        let [first, last] = &consumers[..] else {
+            unreachable!()
+        };
         assert_eq!(first.application().get(own()).await.unwrap().id, app);
         let other = ApplicationIn::new("Other".to_owned());
         let other = call!(self, application.create(other, None)).unwrap().id;
@@ -453,10 +508,16 @@ impl Driver {
         call!(self, operational.set_headers(id(), headers)).unwrap();
         let headers = call!(self, operational.get_headers(id())).unwrap();
         assert_eq!(headers.headers, pair("x-one", "1"));
-        assert_eq!(call!(self, operational.get_secret(id())).unwrap().key, SECRET);
+        assert_eq!(
+            call!(self, operational.get_secret(id())).unwrap().key,
+            SECRET
+        );
         let rotate = OperationalWebhookEndpointSecretIn::new();
         call!(self, operational.rotate_secret(id(), rotate, None)).unwrap();
-        assert_ne!(call!(self, operational.get_secret(id())).unwrap().key, SECRET);
+        assert_ne!(
+            call!(self, operational.get_secret(id())).unwrap().key,
+            SECRET
+        );
         call!(self, operational.delete(id())).unwrap();
         refused(404, call!(self, operational.get(id())));
     }
@@ -501,7 +562,10 @@ impl Driver {
             ..EndpointPatch::new()
         };
         let patched = call!(self, endpoint.patch(app.clone(), made.id.clone(), patch)).unwrap();
-        assert_eq!((patched.channels, patched.event_types), (names(["one", "two"]), both));
+        assert_eq!(
+            (patched.channels, patched.event_types),
+            (names(["one", "two"]), both)
+        );
         call!(self, endpoint.delete(app.clone(), made.id)).unwrap();
         call!(self, application.delete(app)).unwrap();
     }
