@@ -12,17 +12,25 @@ use crate::graph::{Graph, Node};
 /// Schemas by their rank, with how often they apply to a value.
 type Applied = BTreeMap<usize, u64>;
 
-/// Whether a payload can be held against the schema within so many evaluations. `bytes` is its size.
-pub(crate) fn is_within(graph: &Graph, payload: &Value, bytes: usize, max: u64) -> bool {
+/// How many evaluations it takes at most to hold a payload against the schema; `None` if that is more
+/// than `max`. `bytes` is its size; below `few` nobody wants to know exactly.
+pub(crate) fn evaluations(
+    graph: &Graph,
+    payload: &Value,
+    bytes: usize,
+    few: u64,
+    max: u64,
+) -> Option<u64> {
     let values = u64::try_from(bytes).unwrap_or(u64::MAX);
     let estimate = graph
         .evaluations_per_value
         .map(|per| per.saturating_mul(values));
-    if estimate.is_some_and(|estimate| estimate <= max) {
-        return true;
+    if let Some(estimate) = estimate.filter(|estimate| *estimate <= few) {
+        return Some(estimate);
     }
     let mut left = max;
-    spend(graph, Applied::from([(graph.root, 1)]), payload, &mut left).is_some()
+    spend(graph, Applied::from([(graph.root, 1)]), payload, &mut left)?;
+    Some(max.saturating_sub(left))
 }
 
 /// Takes what a value needs from what is left. Goes down by recursion, as deep as payloads are.
@@ -111,8 +119,8 @@ mod tests {
     fn check(schema: &Value, payload: &Value, expect: bool) {
         let graph = Graph::of(schema).unwrap();
         let bytes = payload.to_string().len();
-        let within = is_within(&graph, payload, bytes, 100_000);
-        assert_eq!(within, expect, "{schema} {bytes}");
+        let within = evaluations(&graph, payload, bytes, 1000, 100_000);
+        assert_eq!(within.is_some(), expect, "{schema} {bytes}");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Holds the payload of a message against the schema of its event type, where that is asked for.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 
 use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
-use hookseal_catalogue::schema::Mismatch;
+use hookseal_catalogue::schema::{Comparison, Mismatch};
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::event_type::validation::ValidationMode;
 use hookseal_store::error::StoreError;
@@ -18,12 +21,45 @@ use crate::shared::Shared;
 /// Payloads up to this size, in bytes, are looked at where they are: handing over costs more.
 const INLINE_BYTES_MAX: usize = 4 * 1024;
 
+/// Most comparisons that wait for their turn: whoever comes then is turned away.
+const WAITING_MAX: usize = 64;
+
+/// Comparisons that take long. They are made by half of the cores at most: the others deliver.
+pub(crate) struct Comparing {
+    turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
 /// A payload may not be published.
 pub(crate) enum Unfit {
     /// It does not match, and has to.
     Mismatch(Mismatch),
     /// What it has to match can't be read.
     Store(StoreError),
+}
+
+// === impl Comparing ===
+
+impl Default for Comparing {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let turns = (cores / 2).max(1);
+        Self {
+            turns: Arc::new(Semaphore::new(turns)),
+            places: Arc::new(Semaphore::new(turns + WAITING_MAX)),
+        }
+    }
+}
+
+impl Comparing {
+    /// Waits for a turn, which ends when what is given is dropped.
+    async fn begin(&self) -> Result<[OwnedSemaphorePermit; 2], StoreError> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| StoreError::Overloaded)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(|_| StoreError::Overloaded)?;
+        Ok([place, turn])
+    }
 }
 
 /// Whether a message may be published as far as its event type's schema is concerned. Where nobody
@@ -60,7 +96,9 @@ pub(crate) async fn check_payload(
     let Some(schema) = schema.map_err(Unfit::Store)? else {
         return Ok(());
     };
-    let compared = compare(schema, payload).await.map_err(Unfit::Store)?;
+    let compared = compare(shared, schema, payload)
+        .await
+        .map_err(Unfit::Store)?;
     let Err(mismatch) = compared else {
         return Ok(());
     };
@@ -72,21 +110,35 @@ pub(crate) async fn check_payload(
     }
 }
 
+/// What takes longer is done where it delays nobody else, one after the other.
 async fn compare(
+    shared: &Shared,
     schema: Arc<KeptSchema>,
     payload: &Bytes,
 ) -> Result<Result<(), Mismatch>, StoreError> {
     if payload.len() <= INLINE_BYTES_MAX {
-        return Ok(matches(&schema, payload));
+        let quick = match read(&schema, payload) {
+            Ok(comparison) => comparison.is_quick().then(|| comparison.compare()),
+            Err(mismatch) => Some(Err(mismatch)),
+        };
+        if let Some(compared) = quick {
+            return Ok(compared);
+        }
     }
+    let turn = shared.comparing.begin().await?;
     let payload = payload.clone();
-    let compared = tokio::task::spawn_blocking(move || matches(&schema, &payload));
-    compared.await.map_err(|_| StoreError::Overloaded)
+    let compare = move || {
+        // It takes this long, whether or not anybody waits for it still.
+        let _turn = turn;
+        read(&schema, &payload)?.compare()
+    };
+    let compared = tokio::task::spawn_blocking(compare).await;
+    compared.map_err(|_| StoreError::Overloaded)
 }
 
-fn matches(schema: &KeptSchema, payload: &[u8]) -> Result<(), Mismatch> {
+fn read<'s>(schema: &'s KeptSchema, payload: &[u8]) -> Result<Comparison<'s>, Mismatch> {
     match schema.get() {
-        Ok(schema) => schema.check(payload),
+        Ok(schema) => schema.read(payload),
         Err(fault) => Err(Mismatch {
             version: String::new(),
             pointer: String::new(),

@@ -22,6 +22,7 @@ use crate::budget::Budget;
 use crate::catalogue::Catalogues;
 use crate::clock::{Clock, Random};
 use crate::config::EngineConfig;
+use crate::conformity::Comparing;
 use crate::filters::Filters;
 use crate::handshakes::Handshakes;
 use crate::lanes::Lanes;
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// What organisations say of their event types.
     pub(crate) catalogues: Arc<Catalogues>,
+    pub(crate) comparing: Comparing,
     /// What is in memory, by endpoint.
     pub(crate) lanes: Lanes,
     /// Which of those have trouble.
@@ -111,6 +113,7 @@ impl Shared {
                 Arc::clone(&catalogues),
             ),
             catalogues,
+            comparing: Comparing::default(),
             store,
             egress,
             clock,

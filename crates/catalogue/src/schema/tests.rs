@@ -95,7 +95,21 @@ fn schemas_are_bounded() {
             .contains("expression too many")
     );
     let large = json!({"properties": {"a": {"pattern": "(a{1000}){1000}"}}});
-    refused(large, "/properties/a/pattern", "regex");
+    refused(large, "/properties/a/pattern", "4096 KiB");
+    let usual = [
+        r"^[^@]{1,64}@[^@]{1,255}$",
+        r"^\p{Lu}[\p{L} ]{0,30}$",
+        r"\p{L}{8}",
+    ];
+    for pattern in usual {
+        assert!(Schema::compile("1", &json!({"pattern": pattern})).is_ok());
+    }
+    let many: Vec<_> = (0..400).map(|_| json!({"pattern": r"\p{L}{20}"})).collect();
+    refused(
+        json!({"prefixItems": many}),
+        "/prefixItems/0/pattern",
+        "KiB",
+    );
 }
 
 #[test]
@@ -181,4 +195,27 @@ fn the_longest_chain_fits_on_the_stack() {
     };
     let thread = std::thread::Builder::new().stack_size(2 << 20);
     assert_eq!(thread.spawn(check).unwrap().join().unwrap(), Ok(()));
+}
+
+/// At each level every branch fails in its turn, so that what is wrong with all of them would take
+/// gigabytes.
+fn branching(branches: usize) -> Value {
+    let branch = json!({"properties": {"a": {"$ref": "#/$defs/n"}}});
+    let one_of: Vec<_> = (0..branches).map(|_| branch.clone()).collect();
+    json!({"$defs": {"n": {"oneOf": one_of}}, "$ref": "#/$defs/n"})
+}
+
+#[test]
+fn where_a_payload_fails_is_not_said_at_any_price() {
+    let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!({"a": inner}));
+    let schema = Schema::compile("1", &branching(2)).unwrap();
+    let found = |levels| {
+        let payload = nested(levels).to_string();
+        let comparison = schema.read(payload.as_bytes()).unwrap();
+        let found = comparison.compare().unwrap_err();
+        (comparison.is_quick(), found.keyword)
+    };
+    assert_eq!(found(3), (true, "oneOf".to_owned()));
+    assert_eq!(found(16), (false, "(limit)".to_owned()));
+    assert!(schema.read(nested(40).to_string().as_bytes()).is_err());
 }
