@@ -10,7 +10,8 @@ pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// Returns at `at`, or at once if that has passed.
+    /// Returns at `at`, or at once if that has passed; also when as much time has passed as was left
+    /// until then, so that a clock that is set back keeps nobody asleep.
     async fn sleep_until(&self, at: Timestamp);
 }
 

@@ -106,16 +106,22 @@ impl Pacing {
         self.back_at.is_some() || (self.in_line && self.rules.app.is_some())
     }
 
+    /// Whether the lane or a worker of it waits for a slot.
+    pub(crate) fn is_throttled(&self, now: Timestamp) -> bool {
+        let is_held = self.token.is_some_and(|token| !token.is_due(now));
+        is_held || self.waits_for_slot()
+    }
+
     /// Since when it waits for slots.
-    pub(crate) fn throttled_since(&self) -> Option<Timestamp> {
-        self.waiting_since.filter(|_| self.waits_for_slot())
+    pub(crate) fn throttled_since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.waiting_since.filter(|_| self.is_throttled(now))
     }
 
     /// When the next slot is, of the endpoint and of the application.
     pub(crate) fn next_slot_at(&self, now: Timestamp) -> Option<Timestamp> {
         let own = self.rules.pace.map(|pace| {
-            let slot = self.throttle.next_slot(pace, now, now);
-            slot.at()
+            let throttle = self.throttle.caught_up(pace, Duration::ZERO, now);
+            throttle.next_slot(now, now).at()
         });
         let app = self.rules.app.as_ref();
         own.max(app.and_then(|(_, app)| app.next_slot_at(now)))
@@ -145,7 +151,8 @@ impl Pacing {
         }
         let since = *self.waiting_since.get_or_insert(now);
         if let Some(pace) = self.rules.pace {
-            let slot = self.throttle.next_slot(pace, since, now);
+            self.throttle = self.throttle.caught_up(pace, Duration::ZERO, now);
+            let slot = self.throttle.next_slot(since, now);
             if !slot.is_due(now) {
                 return Gate::Opens(slot.at());
             }

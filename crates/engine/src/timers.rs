@@ -51,26 +51,34 @@ impl Timers {
         self.due.lock().first().map(|(at, _)| *at)
     }
 
-    fn take_one(&self, now: Timestamp) -> Option<Due> {
+    /// Takes out all whose time has come by then.
+    fn take(&self, until: Timestamp) -> Vec<Due> {
         let mut all = self.due.lock();
-        let (at, due) = all.first().copied()?;
-        if now < at {
-            return None;
+        let mut due = Vec::new();
+        while let Some((at, one)) = all.pop_first() {
+            if until < at {
+                all.insert((at, one));
+                break;
+            }
+            due.push(one);
         }
-        all.pop_first();
-        Some(due)
+        due
     }
 }
 
 /// Brings back whoever's time has come, for ever.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let timers = &shared.timers;
+    let mut before = shared.clock.now();
     loop {
         timers.wake.begin_look();
         let now = shared.clock.now();
-        while let Some(due) = timers.take_one(now) {
+        // Once the clock was set back, nobody knows who waits for what: each looks for themselves.
+        let until = if now < before { Timestamp::MAX } else { now };
+        before = now;
+        for due in timers.take(until) {
             match due {
-                Due::Lane(endpoint) => bring_back(&shared, endpoint, now),
+                Due::Lane(endpoint) => bring_back(&shared, endpoint, until),
                 Due::App(app) => grant(&shared, app, now),
             }
         }

@@ -77,18 +77,25 @@ impl Throttle {
     /// The slot that the next reservation gets. Somebody has been waiting for it since
     /// `waiting_since`: a slot before that, or one that would be used too late, is gone, so that
     /// nobody saves up slots while idle.
-    pub fn next_slot(self, pace: Pace, waiting_since: Timestamp, now: Timestamp) -> Slot {
+    pub fn next_slot(self, waiting_since: Timestamp, now: Timestamp) -> Slot {
         let earliest = waiting_since.min(now).max(now.minus(LATENESS_MAX));
-        // Further away than by an interval: the clock was set back, or the rate was raised.
-        let latest = nanos(now).saturating_add(pace.interval());
         Slot {
-            nanos: self.next.min(latest).max(nanos(earliest)),
+            nanos: self.next.max(nanos(earliest)),
+        }
+    }
+
+    /// The same where nobody can have reserved more than `ahead` of now: if the next slot is further
+    /// away than an interval behind that, the clock was set back, or the rate was raised.
+    pub fn caught_up(self, pace: Pace, ahead: Duration, now: Timestamp) -> Self {
+        let latest = nanos(now.plus(ahead)).saturating_add(pace.interval());
+        Self {
+            next: self.next.min(latest),
         }
     }
 
     /// Reserves that slot.
     pub fn reserve(self, pace: Pace, waiting_since: Timestamp, now: Timestamp) -> (Self, Slot) {
-        let slot = self.next_slot(pace, waiting_since, now);
+        let slot = self.next_slot(waiting_since, now);
         let next = slot.nanos.saturating_add(pace.interval());
         (Self { next }, slot)
     }
@@ -150,7 +157,7 @@ mod tests {
     fn busy(rate: u16, until: i64, mut late: impl FnMut() -> i64) -> Vec<i64> {
         let (mut throttle, mut now, mut began) = (Throttle::default(), 0, Vec::new());
         while now < until {
-            let slot = throttle.next_slot(pace(rate), at(0), at(now));
+            let slot = throttle.next_slot(at(0), at(now));
             if slot.is_due(at(now)) {
                 (throttle, _) = throttle.reserve(pace(rate), at(0), at(now));
                 began.push(now);
@@ -195,7 +202,7 @@ mod tests {
     fn nobody_saves_up_slots_while_idle() {
         let (mut throttle, _) = Throttle::default().reserve(pace(1000), at(0), at(0));
         let began = (0..100).filter(|_| {
-            let slot = throttle.next_slot(pace(1000), at(60_000), at(60_000));
+            let slot = throttle.next_slot(at(60_000), at(60_000));
             let due = slot.is_due(at(60_000));
             if due {
                 (throttle, _) = throttle.reserve(pace(1000), at(60_000), at(60_000));
@@ -210,10 +217,7 @@ mod tests {
         let after = |late: i64| {
             let (mut throttle, _) = Throttle::default().reserve(pace(1000), at(0), at(0));
             let mut began = 0;
-            while throttle
-                .next_slot(pace(1000), at(0), at(late))
-                .is_due(at(late))
-            {
+            while throttle.next_slot(at(0), at(late)).is_due(at(late)) {
                 (throttle, _) = throttle.reserve(pace(1000), at(0), at(late));
                 began += 1;
             }
@@ -234,20 +238,26 @@ mod tests {
     #[test]
     fn a_change_of_the_rate_counts_from_the_next_slot_on() {
         let (throttle, _) = Throttle::default().reserve(pace(1), at(0), at(0));
-        assert_eq!(throttle.next_slot(pace(1), at(0), at(0)).at(), at(1007));
-        let faster = throttle.next_slot(pace(100), at(0), at(10));
-        assert_eq!(faster.at(), at(21), "an interval of the new rate");
+        assert_eq!(throttle.next_slot(at(0), at(0)).at(), at(1007));
+        let faster = throttle.caught_up(pace(100), Duration::ZERO, at(10));
+        let slot = faster.next_slot(at(0), at(10));
+        assert_eq!(slot.at(), at(21), "an interval of the new rate");
         let (throttle, _) = Throttle::default().reserve(pace(100), at(0), at(0));
         let (throttle, slot) = throttle.reserve(pace(1), at(0), at(11));
         assert_eq!(slot.at(), at(11));
-        assert_eq!(throttle.next_slot(pace(1), at(0), at(11)).at(), at(1017));
+        assert_eq!(throttle.next_slot(at(0), at(11)).at(), at(1017));
     }
 
     #[test]
     fn a_clock_that_is_set_back_stops_nobody() {
         let (throttle, _) = Throttle::default().reserve(pace(10), at(0), at(0));
-        let slot = throttle.next_slot(pace(10), at(-3_600_000), at(-3_600_000));
-        assert_eq!(slot.at(), at(-3_600_000 + 101));
+        let mut now = at(-3_600_000);
+        let mut throttle = throttle.caught_up(pace(10), Duration::ZERO, now);
+        assert_eq!(throttle.next_slot(now, now).at(), at(-3_600_000 + 101));
+        // And who looks again then finds it.
+        now = at(-3_600_000 + 101);
+        throttle = throttle.caught_up(pace(10), Duration::ZERO, now);
+        assert!(throttle.next_slot(now, now).is_due(now));
     }
 
     #[test]
@@ -304,7 +314,7 @@ mod tests {
                 now += pause;
                 // After a long pause the lane had been idle.
                 since = if pause > 100 { now } else { since };
-                while throttle.next_slot(pace(rate), at(since), at(now)).is_due(at(now)) {
+                while throttle.next_slot(at(since), at(now)).is_due(at(now)) {
                     (throttle, _) = throttle.reserve(pace(rate), at(since), at(now));
                     began.push(now);
                 }

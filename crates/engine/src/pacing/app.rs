@@ -89,7 +89,8 @@ impl AppPacing {
             state.line.push_back((endpoint, waiting_since));
             return Err(None);
         }
-        let slot = state.throttle.next_slot(pace, waiting_since, now);
+        state.catch_up(now);
+        let slot = state.throttle.next_slot(waiting_since, now);
         if !slot.is_due(now) {
             state.line.push_back((endpoint, waiting_since));
             return Err(Some(slot.at()));
@@ -108,6 +109,7 @@ impl AppPacing {
     ) -> Option<Slot> {
         let mut state = self.state.lock();
         state.pace = Some(pace);
+        state.catch_up(now);
         let (after, slot) = state.throttle.reserve(pace, waiting_since, now);
         let soon = slot.at() <= now.plus(HELD_MAX);
         if soon {
@@ -119,6 +121,7 @@ impl AppPacing {
     /// Gives out the slots that are there now.
     pub(crate) fn grant(&self, now: Timestamp) -> Grants {
         let mut state = self.state.lock();
+        state.catch_up(now);
         let mut grants = Vec::new();
         while let Some((endpoint, since)) = state.line.front().copied() {
             // Without a rate each gets a slot: one that nobody asks for.
@@ -145,14 +148,26 @@ impl AppPacing {
 
     /// When the next slot is.
     pub(crate) fn next_slot_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let state = self.state.lock();
-        let slot = state.throttle.next_slot(state.pace?, now, now);
-        Some(slot.at())
+        let mut state = self.state.lock();
+        state.pace?;
+        state.catch_up(now);
+        Some(state.throttle.next_slot(now, now).at())
     }
 
     /// The application has no rate any more.
     pub(crate) fn lift(&self) {
         self.state.lock().pace = None;
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Nobody reserves further ahead than a worker may be held.
+    fn catch_up(&mut self, now: Timestamp) {
+        if let Some(pace) = self.pace {
+            self.throttle = self.throttle.caught_up(pace, HELD_MAX, now);
+        }
     }
 }
 
@@ -205,6 +220,34 @@ mod tests {
         }
         let expect: Vec<_> = [1, 2, 3].into_iter().cycle().take(9).map(lane).collect();
         assert_eq!(turns, expect);
+    }
+
+    #[test]
+    fn slots_that_are_made_up_for_are_an_interval_apart_and_not_far_away() {
+        let app = AppPacings::default().of(APP);
+        let pace = Pace::per_second(Some(10)).unwrap();
+        let slots: Vec<_> = std::iter::from_fn(|| app.make_up(pace, at(0), at(1000)))
+            .take(100)
+            .collect();
+        assert_eq!(slots.len(), 21, "those of two seconds");
+        for (number, slot) in (0..).zip(&slots) {
+            let expect = at(980 + number * 100);
+            let late = slot.at().since(expect).as_millis();
+            assert!(slot.at() >= expect && late <= 20, "{number}: {slot:?}");
+        }
+        assert!(app.grant(at(2000)).grants.is_empty());
+        let waits = app.ask(lane(1), pace, at(1000), at(2000));
+        assert!(waits.is_err_and(|at_last| at_last.is_some()));
+        assert!(granted(&app, 2900).is_empty(), "they are all reserved");
+        assert_eq!(granted(&app, 3200), [lane(1)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_costs_a_few_seconds() {
+        let app = AppPacings::default().of(APP);
+        assert_eq!(ask(&app, 1, 3_600_000), Ok(()));
+        assert_eq!(ask(&app, 1, 0), Err(Some(at(2101))));
+        assert_eq!(granted(&app, 2101), [lane(1)]);
     }
 
     #[test]

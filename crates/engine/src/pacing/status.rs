@@ -33,9 +33,9 @@ impl PaceStatus {
         Self {
             in_flight: lane.share.held(),
             in_flight_max: state.running_limit(),
-            waiting: state.queue.len(),
-            has_backlog: state.backlog,
-            throttled_since: state.pacing.throttled_since(),
+            waiting: state.queue.waiting_len(),
+            has_backlog: state.backlog || state.pulling,
+            throttled_since: state.pacing.throttled_since(now),
             next_slot_at: state.pacing.next_slot_at(now),
             push_back: push_back.filter(|pushed| pushed.holds(now)),
         }

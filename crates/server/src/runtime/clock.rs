@@ -3,12 +3,15 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use hookseal_domain::time::Timestamp;
 use hookseal_engine::clock::Clock;
 
 /// Longest sleep before the clock is looked at again, so that a clock that was set is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// As far away as anybody waits for: whoever wants to wait for longer looks again then.
+const FAR_AWAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The clock of the machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,8 +32,10 @@ impl Clock for SystemClock {
     }
 
     async fn sleep_until(&self, at: Timestamp) {
+        let latest = Instant::now() + at.since(self.now()).min(FAR_AWAY);
         loop {
-            let rest = at.since(self.now());
+            let rest = latest.saturating_duration_since(Instant::now());
+            let rest = rest.min(at.since(self.now()));
             if rest.is_zero() {
                 return;
             }
