@@ -78,6 +78,8 @@ ids! {
     AppId "app_";
     /// One try of a delivery.
     AttemptId "atmpt_";
+    /// One request that brings several events.
+    BatchId "batch_";
     /// A URL that receives.
     EndpointId "ep_";
     /// The kind of thing that happens.

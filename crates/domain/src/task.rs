@@ -133,6 +133,15 @@ pub struct Span {
     pub until: Timestamp,
 }
 
+// === impl Span ===
+
+impl Span {
+    /// Whether this instant is in it.
+    pub fn holds(self, at: Timestamp) -> bool {
+        self.since <= at && at <= self.until
+    }
+}
+
 /// A message for every application.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Broadcast {

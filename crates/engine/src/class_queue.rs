@@ -52,6 +52,13 @@ impl<T> ClassQueue<T> {
         self.classes.iter_mut().find_map(Class::take_turn)
     }
 
+    /// The first of a class that is wanted. Takes no turn.
+    pub(crate) fn pop_first_if(&mut self, wanted: impl Fn(&T) -> bool) -> Option<T> {
+        let mut classes = self.classes.iter_mut();
+        let class = classes.find(|class| class.waiting.front().is_some_and(&wanted))?;
+        class.waiting.pop_front()
+    }
+
     /// Puts the last one that was given out back to where it was, and its turn.
     pub(crate) fn put_back(&mut self, of: Priority, one: T) {
         let mut classes = self.classes.iter_mut();

@@ -53,12 +53,17 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
         if shared.is_stopping() {
             return;
         }
-        let (found, rules) = find(&shared, &lane).await;
+        let (mut found, rules) = find(&shared, &lane).await;
         // Only now: while the worker waited, the lane may have been paused.
         let mut looked = lane.next_job(&*shared.clock, rules);
         while let Some(at) = looked.held_until {
             shared.clock.sleep_until(at).await;
-            looked = lane.next_job(&*shared.clock, None);
+            if shared.is_stopping() {
+                return;
+            }
+            let rules;
+            (found, rules) = find(&shared, &lane).await;
+            looked = lane.next_job(&*shared.clock, rules);
         }
         timers::follow(&shared, &lane, looked.then);
         let Some((work, turn)) = looked.begun else {
@@ -75,6 +80,8 @@ async fn work(shared: Arc<Shared>, lane: Arc<Lane>) {
         }
         backlog::pull_if_room(&shared, &lane);
         if onward == Onward::Stop {
+            // What was left alone because this one was under way may wait for its batch now.
+            timers::send_what_is_full(&shared, &lane);
             return;
         }
     }

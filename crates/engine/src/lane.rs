@@ -26,6 +26,7 @@ use crate::job::Job;
 use crate::lane::batching::Batching;
 pub(crate) use crate::lane::begin::{Looked, Then};
 use crate::lanes::Went;
+use crate::memory::AppMemory;
 use crate::pacing::{LaneRules, Pacing};
 use crate::queue::Queue;
 
@@ -41,6 +42,8 @@ pub(crate) struct Lane {
     pub(crate) endpoint: EndpointId,
     /// Its part of the node's permits.
     pub(crate) share: Arc<Share>,
+    /// What its deliveries take.
+    pub(super) memory: Arc<AppMemory>,
     pub(super) state: Mutex<LaneState>,
 }
 
@@ -82,10 +85,16 @@ pub(crate) enum Onward {
 // === impl Lane ===
 
 impl Lane {
-    pub(super) fn new(app: AppId, endpoint: EndpointId, running_max: usize) -> Arc<Self> {
+    pub(super) fn new(
+        app: AppId,
+        endpoint: EndpointId,
+        running_max: usize,
+        memory: Arc<AppMemory>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             app,
             endpoint,
+            memory,
             share: Share::new(endpoint),
             state: Mutex::new(LaneState {
                 queue: Queue::default(),

@@ -1,19 +1,18 @@
 //! All lanes of this node, and the memory that they share.
 //!
-//! **Invariant:** a lane gets no more than half of what is free, so that no backlog of one endpoint
-//! takes the memory of the others.
+//! **Invariant:** a lane gets no more than half of what its application may still take, so that no
+//! backlog of one endpoint takes the memory of the others.
 
 mod admission;
 mod leaving;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use hookseal_domain::delivery::DeliveryKey;
-use hookseal_domain::delivery::breaker::{BreakerRule, BreakerState};
+use hookseal_domain::delivery::breaker::{BreakerRule, BreakerState, Verdict};
 use hookseal_domain::endpoint::order::KeyHash;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::time::Timestamp;
@@ -25,6 +24,7 @@ use crate::deliver;
 use crate::job::{DELIVERY_BYTES, Job};
 use crate::lane::{Lane, LaneState};
 pub(crate) use crate::lanes::leaving::{Change, Leaving, Left, PushedBack, Went};
+use crate::memory::Memory;
 use crate::queue::After;
 use crate::shared::Shared;
 use crate::timers;
@@ -40,8 +40,7 @@ const TROUBLED_IDLE_MAX: usize = 10_000;
 /// The lanes of this node.
 pub(crate) struct Lanes {
     by_endpoint: Mutex<HashMap<EndpointId, Arc<Lane>>>,
-    bytes: Arc<AtomicUsize>,
-    bytes_max: usize,
+    memory: Memory,
     window_max: usize,
     running_max: usize,
     breaker_rule: BreakerRule,
@@ -60,7 +59,6 @@ pub(crate) struct Census {
 pub(crate) struct Place {
     lane: Arc<Lane>,
     cost: usize,
-    node_bytes: Arc<AtomicUsize>,
     taken: bool,
 }
 
@@ -70,8 +68,7 @@ impl Lanes {
     pub(crate) fn new(config: &EngineConfig) -> Self {
         Self {
             by_endpoint: Mutex::default(),
-            bytes: Arc::default(),
-            bytes_max: config.window_bytes_max,
+            memory: Memory::new(config.window_bytes_max),
             window_max: config.window_deliveries_max,
             running_max: config.in_flight_per_endpoint_max,
             breaker_rule: config.breaker_rule,
@@ -128,7 +125,7 @@ impl Lanes {
     /// How many deliveries and bytes of backlog a lane may read now; `None` if it has no room or
     /// nothing to read. The caller has to pull, and then to call [`Lanes::end_pull`].
     pub(crate) fn begin_pull(&self, lane: &Lane, clock: &dyn Clock) -> Option<(usize, usize)> {
-        let free = self.free_bytes();
+        let free = lane.memory.room();
         let mut state = lane.state.lock();
         if !state.backlog || state.pulling || !state.allows(clock) {
             return None;
@@ -163,7 +160,7 @@ impl Lanes {
 
     /// Whether a lane holds nothing and gets a place for whatever comes.
     pub(crate) fn takes_anything(&self, lane: &Lane) -> bool {
-        self.free_bytes() > 0 && lane.state.lock().places == 0
+        lane.memory.takes_anything() && lane.state.lock().places == 0
     }
 
     /// Lanes that have a backlog and nobody reading it.
@@ -185,7 +182,9 @@ impl Lanes {
             state.places -= leaving.deliveries;
             state.bytes -= freed;
             let mut pushed_back = None;
-            if let Some(went) = &leaving.went {
+            let went = leaving.went.as_ref();
+            // What was not sent says nothing of who would have got it.
+            if let Some(went) = went.filter(|_| leaving.verdict != Verdict::Untried) {
                 lane.share.learn(went.took);
                 state.learn(went.outcome, self.running_max);
                 pushed_back = state.listen(went, leaving.at);
@@ -221,7 +220,7 @@ impl Lanes {
                 pushed_back,
             }
         };
-        self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        lane.memory.give_back(freed);
         left
     }
 
@@ -234,21 +233,7 @@ impl Lanes {
         state.backlog |= after == After::GoOn && !state.queue.has_order(key);
         let (keys, freed) = state.give_up(&back);
         drop(state);
-        self.bytes.fetch_sub(freed, Ordering::Relaxed);
-        keys
-    }
-
-    /// Takes a delivery out that no worker has begun, with those behind it; tells what goes back to
-    /// the store.
-    pub(crate) fn withdraw(&self, delivery: DeliveryKey) -> Vec<DeliveryKey> {
-        let Some(lane) = self.get(delivery.endpoint) else {
-            return Vec::new();
-        };
-        let mut state = lane.state.lock();
-        let back = state.queue.withdraw(delivery);
-        let (keys, freed) = state.give_up(&back);
-        drop(state);
-        self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        lane.memory.give_back(freed);
         keys
     }
 
@@ -273,6 +258,7 @@ impl Lanes {
             troubled_idle += usize::from(troubled);
             troubled && troubled_idle <= TROUBLED_IDLE_MAX
         });
+        self.memory.sweep();
         census
     }
 
@@ -296,11 +282,7 @@ impl Lanes {
 
     /// Bytes of all deliveries in memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    fn free_bytes(&self) -> usize {
-        self.bytes_max.saturating_sub(self.bytes())
+        self.memory.taken()
     }
 
     fn lane<'l>(
@@ -309,31 +291,31 @@ impl Lanes {
         app: AppId,
         endpoint: EndpointId,
     ) -> &'l Arc<Lane> {
-        lanes
-            .entry(endpoint)
-            .or_insert_with(|| Lane::new(app, endpoint, RUNNING_FIRST.min(self.running_max)))
+        lanes.entry(endpoint).or_insert_with(|| {
+            let running_max = RUNNING_FIRST.min(self.running_max);
+            Lane::new(app, endpoint, running_max, self.memory.of(app))
+        })
     }
 
     /// A place, if the window and the shared memory have room. A lane that holds nothing gets one
-    /// as long as anything is free, so that no payload is too large to be delivered; all lanes
-    /// together exceed the bound by one payload at most.
+    /// as long as its application takes no more than it leaves, so that no payload is too large to be
+    /// delivered; the lanes of an application together exceed its part by one payload at most.
     fn place_in(&self, lane: &Arc<Lane>, payload_bytes: usize) -> Option<Place> {
         let cost = payload_bytes + DELIVERY_BYTES;
-        let free = self.free_bytes();
+        let memory = &lane.memory;
         let mut state = lane.state.lock();
-        let fits = state.places < self.window_max && state.bytes + cost <= free / 2;
-        let first = state.places == 0 && free > 0;
+        let fits = state.places < self.window_max && state.bytes + cost <= memory.room() / 2;
+        let first = state.places == 0 && memory.takes_anything();
         if !fits && !first {
             return None;
         }
         state.places += 1;
         state.bytes += cost;
         drop(state);
-        self.bytes.fetch_add(cost, Ordering::Relaxed);
+        memory.take(cost);
         Some(Place {
             lane: Arc::clone(lane),
             cost,
-            node_bytes: Arc::clone(&self.bytes),
             taken: false,
         })
     }
@@ -344,7 +326,7 @@ impl Lanes {
 impl Census {
     fn count(&mut self, state: &LaneState, now: Timestamp) {
         let push_back = state.pacing.push_back();
-        self.paced += i64::from(state.pacing.waits_for_slot());
+        self.paced += i64::from(state.pacing.is_throttled(now));
         self.pushed_back += i64::from(push_back.is_some_and(|pushed| pushed.holds(now)));
     }
 }
@@ -364,7 +346,7 @@ impl Place {
             let mut state = self.lane.state.lock();
             let replaced = state.queue.push(job);
             let (_, freed) = state.give_up(replaced.as_slice());
-            self.node_bytes.fetch_sub(freed, Ordering::Relaxed);
+            self.lane.memory.give_back(freed);
             if shared.is_stopping() {
                 return;
             }
@@ -387,7 +369,7 @@ impl Drop for Place {
             state.places -= 1;
             state.bytes -= self.cost;
         }
-        self.node_bytes.fetch_sub(self.cost, Ordering::Relaxed);
+        self.lane.memory.give_back(self.cost);
     }
 }
 
@@ -471,8 +453,8 @@ mod tests {
             .collect();
         assert_eq!(
             first.len(),
-            33,
-            "a third: as much as is left free for it, halved"
+            25,
+            "a quarter: half of the half that its application may take"
         );
         assert!(lanes.reserve(APP, OTHER, 0, &Still).is_some());
     }
@@ -492,9 +474,26 @@ mod tests {
         let lanes = lanes(10, 10_000);
         let endpoints = (10..1000).map(EndpointId::from_raw);
         let places: Vec<_> = endpoints
-            .filter_map(|endpoint| lanes.reserve(APP, endpoint, 8000, &Still))
+            .filter_map(|endpoint| {
+                let app = AppId::from_raw(endpoint.raw());
+                lanes.reserve(app, endpoint, 8000, &Still)
+            })
             .collect();
         assert_eq!(places.len(), 2);
+    }
+
+    #[test]
+    fn one_application_never_takes_the_memory_of_the_others_however_many_endpoints_it_has() {
+        let lanes = lanes(1000, 100_000);
+        let of_one: Vec<_> = (10..1000)
+            .filter_map(|endpoint| lanes.reserve(APP, EndpointId::from_raw(endpoint), 8000, &Still))
+            .collect();
+        assert!((6..=7).contains(&of_one.len()), "half: {}", of_one.len());
+        let other = AppId::from_raw(2);
+        for endpoint in 2000..2010 {
+            let place = lanes.reserve(other, EndpointId::from_raw(endpoint), 500, &Still);
+            assert!(place.is_some());
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod config;
 mod conformity;
 mod deliver;
 mod expiry;
+mod expunged;
 mod fanout;
 mod filters;
 mod find;
@@ -25,6 +26,7 @@ mod housekeeping;
 mod job;
 mod lane;
 mod lanes;
+mod memory;
 pub mod metrics;
 mod ordering;
 mod pacing;
@@ -306,6 +308,7 @@ impl Engine {
         let engine = self.clone();
         let work = async move {
             engine.store().expunge_message(app, message).await?;
+            expunged::take_out(&engine.shared, app, |of| of == message).await;
             engine.shared.look_for_backlogs();
             Ok(())
         };

@@ -134,7 +134,8 @@ pub(crate) async fn go_on(shared: &Arc<Shared>, lane: &Lane, order: Option<KeyHa
 /// Takes a delivery out of memory that was resent or skipped, with those behind it: they come again
 /// in their order. An attempt under way goes on, but decides nothing any more.
 pub(crate) async fn withdraw(shared: &Arc<Shared>, app: AppId, delivery: DeliveryKey) {
-    let back = shared.lanes.withdraw(delivery);
+    let lanes = &shared.lanes;
+    let back = lanes.withdraw_all(delivery.endpoint, |of| of == delivery);
     hand_back(shared, app, back).await;
 }
 

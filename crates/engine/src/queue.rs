@@ -3,7 +3,7 @@
 //! **Invariant:** of the deliveries of one order at most one is given out at a time, the lowest that
 //! is here; the next one is not before that has ended.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::batch::{BATCH_BYTES_MAX, BatchRule, Waiting};
@@ -39,6 +39,8 @@ pub(crate) enum Work {
 /// What waits without an order, summed up, so that nobody has to look at each.
 #[derive(Default)]
 struct Tally {
+    /// What has nothing to deliver, and so waits for no others.
+    payloadless: usize,
     events: usize,
     bytes: usize,
     /// The first that expires: none sooner.
@@ -78,6 +80,12 @@ impl Queue {
         self.ready.len()
     }
 
+    /// How many there are, those among them that wait for others of their order.
+    pub(crate) fn waiting_len(&self) -> usize {
+        let ordered = self.lines.values().map(|line| line.waiting.len());
+        self.tally.payloadless + self.tally.events + ordered.sum::<usize>()
+    }
+
     /// Whether none may begin now.
     pub(crate) fn is_empty(&self) -> bool {
         self.ready.is_empty()
@@ -115,13 +123,33 @@ impl Queue {
 
     /// Gives out the next delivery. One with an order has to be ended with [`Queue::ended`].
     pub(crate) fn pop(&mut self) -> Option<Job> {
-        match self.ready.pop_front()? {
+        let ready = self.ready.pop_front()?;
+        self.take(ready)
+    }
+
+    fn take(&mut self, ready: Ready) -> Option<Job> {
+        match ready {
             Ready::Job(job) => {
                 self.tally.remove(&job);
                 Some(job)
             }
             Ready::Line(key) => self.pop_line(key),
         }
+    }
+
+    /// Gives out one that needs no slot: the first of a class that is `useless`.
+    pub(crate) fn pop_useless(&mut self, useless: impl Fn(&Job) -> bool) -> Option<Job> {
+        let lines = &self.lines;
+        let ready = self.ready.pop_first_if(|ready| match ready {
+            Ready::Job(job) => useless(job),
+            Ready::Line(key) => {
+                let first = lines
+                    .get(key)
+                    .and_then(|line| line.waiting.first_key_value());
+                first.is_some_and(|(_, job)| useless(job))
+            }
+        })?;
+        self.take(ready)
     }
 
     /// The same where what has no order goes together, up to so many, in the order in which it was
@@ -230,19 +258,23 @@ impl Queue {
     }
 
     /// Takes these out that no worker has begun; with those that have an order come all behind them.
-    pub(crate) fn withdraw_all(&mut self, deliveries: &HashSet<DeliveryKey>) -> Vec<Job> {
+    pub(crate) fn withdraw_all(&mut self, wanted: impl Fn(DeliveryKey) -> bool) -> Vec<Job> {
         let mut out = Vec::new();
         let ready: Vec<_> = self.ready.drain().collect();
         for one in ready {
             match one {
-                Ready::Job(job) if deliveries.contains(&job.key) => out.push(job),
+                Ready::Job(job) if wanted(job.key) => {
+                    self.tally.remove(&job);
+                    out.push(job);
+                }
                 Ready::Job(job) => self.ready.push_back(job.class, Ready::Job(job)),
                 Ready::Line(key) => self.ready.push_back(LINE_CLASS, Ready::Line(key)),
             }
         }
         let lines = self.lines.values().flat_map(|line| line.waiting.values());
         let ordered = lines.map(|job| job.key);
-        let ordered: Vec<_> = ordered.filter(|key| deliveries.contains(key)).collect();
+        let ordered: Vec<_> = ordered.filter(|key| wanted(*key)).collect();
+        self.tally.expires_at = self.first_expiry();
         for key in ordered {
             out.extend(self.withdraw(key));
         }
@@ -269,12 +301,20 @@ impl Queue {
 
 impl Tally {
     fn add(&mut self, job: &Job) {
+        if job.payload.is_none() {
+            self.payloadless += 1;
+            return;
+        }
         self.events += 1;
         self.bytes += job.event_bytes();
         self.expires_at = self.expires_at.into_iter().chain(job.expires_at).min();
     }
 
     fn remove(&mut self, job: &Job) {
+        if job.payload.is_none() {
+            self.payloadless -= 1;
+            return;
+        }
         self.events -= 1;
         self.bytes -= job.event_bytes();
     }
@@ -346,12 +386,55 @@ mod tests {
     fn any_of_them_is_withdrawn() {
         let orders = [ordered(X, 1), ordered(X, 2), ordered(X, 3), ordered(Y, 4)];
         let mut queue = queue(orders.into_iter().chain([free(5), free(6), free(7)]));
-        let out = queue.withdraw_all(&[2, 6].map(key).into());
+        assert_eq!(queue.waiting_len(), 7);
+        let out = queue.withdraw_all(|of| [2, 6].map(key).contains(&of));
         let mut out = messages(out);
         out.sort_unstable();
         assert_eq!(out, [2, 3, 6], "with those behind it");
         assert_eq!(popped(&mut queue), [1, 4, 5, 7]);
-        assert!(queue.withdraw_all(&[1, 7].map(key).into()).is_empty());
+        let none = queue.withdraw_all(|of| [1, 7].map(key).contains(&of));
+        assert!(none.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_when_some_are_withdrawn_still_goes_together() {
+        let with = |message, expires_at: i64| Job {
+            expires_at: Some(Timestamp::from_millis(expires_at)),
+            ..free(message)
+        };
+        let mut queue = queue([with(1, 50), with(2, 70), with(3, 60)]);
+        assert_eq!(messages(queue.withdraw_all(|of| of == key(1))), [1]);
+        let waiting = queue.waiting().unwrap();
+        assert_eq!(waiting.events, 2);
+        assert_eq!(waiting.expires_at, Some(Timestamp::from_millis(60)));
+        assert_eq!(together(&mut queue, 3), Some(vec![2, 3]));
+    }
+
+    #[test]
+    fn what_needs_no_slot_is_found_at_the_head_of_its_class() {
+        let bulk = Job {
+            class: Priority::Bulk,
+            ..free(6)
+        };
+        let mut queue = queue([free(1), free(2), ordered(X, 3), ordered(X, 4), bulk]);
+        let useless = |of: &[i64], queue: &mut Queue| {
+            let useless = queue.pop_useless(|job| of.contains(&job.key.message.raw()));
+            useless.map(|job| job.key.message.raw())
+        };
+        assert_eq!(useless(&[2, 3], &mut queue), None, "behind one that is not");
+        assert_eq!(useless(&[2, 6], &mut queue), Some(6));
+        assert_eq!(useless(&[1], &mut queue), Some(1));
+        assert_eq!(useless(&[2], &mut queue), Some(2));
+        assert_eq!(useless(&[4], &mut queue), None);
+        assert_eq!(useless(&[3, 4], &mut queue), Some(3));
+        assert_eq!(
+            useless(&[4], &mut queue),
+            None,
+            "one of each order at a time"
+        );
+        queue.ended(X, After::GoOn);
+        assert_eq!(useless(&[4], &mut queue), Some(4));
+        assert_eq!(queue.waiting_len(), 0);
     }
 
     #[test]
@@ -425,6 +508,21 @@ mod tests {
         assert_eq!(together(&mut queue, 3), Some(vec![1, 4]));
         assert_eq!(together(&mut queue, 3), None);
         assert_eq!(queue.waiting(), None);
+    }
+
+    #[test]
+    fn what_has_no_payload_waits_for_nobody() {
+        let gone = Job {
+            payload: None,
+            ..free(2)
+        };
+        let mut queue = queue([free(1), gone, free(3)]);
+        assert_eq!((queue.waiting(), queue.waiting_len()), (None, 3));
+        assert!(queue.pop_useless(|job| job.payload.is_none()).is_none());
+        assert_eq!(queue.pop().unwrap().key, key(1));
+        let useless = queue.pop_useless(|job| job.payload.is_none());
+        assert_eq!(useless.unwrap().key, key(2));
+        assert_eq!(queue.waiting().unwrap().events, 1);
     }
 
     #[test]

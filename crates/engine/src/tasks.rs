@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tracing::{error, info};
 
 use hookseal_domain::delivery::Ended;
-use hookseal_domain::id::{AppId, EndpointId, OrgId, TaskId};
+use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId, TaskId};
 use hookseal_domain::task::{Task, TaskState, TaskWork};
 use hookseal_domain::time::Timestamp;
 use hookseal_store::error::{ChangeError, StoreError};
@@ -25,6 +25,7 @@ use hookseal_store::tasks::{NewTask, RunningTask, Stepped};
 
 use crate::Engine;
 use crate::backlog;
+use crate::expunged;
 use crate::shared::Shared;
 
 /// Most rows that a step comes by: the store's writer does nothing else for a few milliseconds.
@@ -184,7 +185,8 @@ async fn cancel(
             shared.metrics.ended(Ended::Skipped);
         }
         let keys: HashSet<_> = keys.into_iter().collect();
-        let back = shared.lanes.withdraw_all(endpoint, &keys);
+        let lanes = &shared.lanes;
+        let back = lanes.withdraw_all(endpoint, |of| keys.contains(&of));
         let back = back.into_iter().filter(|key| !keys.contains(key));
         backlog::give_back(shared, back.map(|key| (app, key)).collect()).await;
         // Those behind them go on.
@@ -198,8 +200,16 @@ async fn expunge(shared: &Arc<Shared>, running: &RunningTask) -> Result<Went, St
     let stepped = shared.store.expunge_contents(running.claim, STEP_ROWS, now);
     let stepped = stepped.await?;
     note(shared, running, stepped);
-    if matches!(stepped, Stepped::Made(report) if report.brought_up > 0) {
+    let Stepped::Made(report) = stepped else {
+        return Ok(Went::On);
+    };
+    if report.brought_up > 0 {
         shared.look_for_backlogs();
+    }
+    if let (Some(_), Some(app)) = (report.ended, running.task.work.app()) {
+        let span = running.task.work.span();
+        let expunged = |message: MessageId| span.holds(message.created_at());
+        expunged::take_out(shared, app, expunged).await;
     }
     Ok(Went::On)
 }

@@ -10,12 +10,12 @@ use http::HeaderMap;
 use tracing::debug;
 
 use hookseal_domain::delivery::batch::answer::{Answer, Arrived};
-use hookseal_domain::delivery::batch::body::{Event, name, write};
+use hookseal_domain::delivery::batch::body::{Event, write};
 use hookseal_domain::delivery::breaker::{Turn, Verdict};
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
 use hookseal_domain::endpoint::ParkOn;
 use hookseal_domain::event_type::EventTypeName;
-use hookseal_domain::id::AppId;
+use hookseal_domain::id::{AppId, BatchId};
 use hookseal_domain::limits::RESPONSE_BODY_BYTES_MAX;
 
 use crate::backlog;
@@ -156,8 +156,9 @@ async fn send(shared: &Shared, app: AppId, to: &Prepared, jobs: &[Job]) -> Sent 
     if events.is_empty() {
         return sent;
     }
-    let tries = live().map(|job| (job.key.message, job.attempts.saturating_add(1)));
-    let name = name(to.destination.id, tries);
+    // Of this request and no other: whoever tells repetitions by it must not take an event that is
+    // tried anew for one that they have.
+    let name = shared.next_id::<BatchId>().to_string();
     let letter = Letter {
         id,
         began_at,

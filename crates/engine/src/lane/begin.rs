@@ -9,6 +9,8 @@ use hookseal_domain::id::AppId;
 use hookseal_domain::time::Timestamp;
 
 use crate::clock::Clock;
+use crate::expiry;
+use crate::job::Job;
 use crate::lane::{Lane, LaneState};
 use crate::pacing::Gate;
 use crate::queue::Work;
@@ -62,10 +64,15 @@ impl LaneState {
         if self.queue.is_empty() || !self.allows(clock) {
             return Looked::NOTHING;
         }
+        let has_rate = self.pacing.has_rate();
+        if (has_rate || self.batching.is_on())
+            && let Some(useless) = self.begin_useless(clock.now())
+        {
+            return useless;
+        }
         if let Leaves::At(at) = self.leaves(clock) {
             return Looked::only(self.batching.comes_back(at));
         }
-        let has_rate = self.pacing.has_rate();
         if has_rate {
             let gate = self.pacing.gate_with_permit(lane.endpoint, clock.now());
             if let Gate::Held(at) = gate {
@@ -91,6 +98,17 @@ impl LaneState {
             begun,
             ..Looked::NOTHING
         }
+    }
+
+    /// Begins one that there is nothing to send of: it needs no slot and waits for no others.
+    fn begin_useless(&mut self, now: Timestamp) -> Option<Looked> {
+        let turn = self.breaker.open_turn()?;
+        let useless = |job: &Job| expiry::nothing_to_send(job, now).is_some();
+        let job = self.queue.pop_useless(useless)?;
+        Some(Looked {
+            begun: Some((Work::One(job), turn)),
+            ..Looked::NOTHING
+        })
     }
 
     /// What follows when an attempt has begun where there is a rate or a batch: the next slot is asked

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::clock::Clock;
 use crate::deliver;
 use crate::job::Job;
-use crate::lane::{Lane, LaneState, Then};
+use crate::lane::{Lane, Then};
 use crate::lanes::{Lanes, Place};
 use crate::shared::Shared;
 use crate::timers;
@@ -54,26 +53,22 @@ impl Lanes {
                 }
             }
         }
-        let then = self.put(clock, &mut lane.state.lock(), taken);
+        let then = put(clock, lane, taken);
         (refused, then)
     }
+}
 
-    /// Puts deliveries in their places, all of them before anybody else sees one; says what follows.
-    fn put(
-        &self,
-        clock: &dyn Clock,
-        state: &mut LaneState,
-        taken: Vec<(Place, Job)>,
-    ) -> (usize, Then) {
-        let most = taken.len();
-        for (place, job) in taken {
-            place.keep();
-            let replaced = state.queue.push(job);
-            let (_, freed) = state.give_up(replaced.as_slice());
-            self.bytes.fetch_sub(freed, Ordering::Relaxed);
-        }
-        state.came(most, clock)
+/// Puts deliveries in their places, all of them before anybody else sees one; says what follows.
+fn put(clock: &dyn Clock, lane: &Lane, taken: Vec<(Place, Job)>) -> (usize, Then) {
+    let mut state = lane.state.lock();
+    let most = taken.len();
+    for (place, job) in taken {
+        place.keep();
+        let replaced = state.queue.push(job);
+        let (_, freed) = state.give_up(replaced.as_slice());
+        lane.memory.give_back(freed);
     }
+    state.came(most, clock)
 }
 
 // === impl Place ===

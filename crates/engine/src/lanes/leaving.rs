@@ -1,15 +1,12 @@
 //! How a delivery leaves its lane, and what follows.
 
-use std::collections::HashSet;
-use std::sync::atomic::Ordering;
-
 use std::time::Duration;
 
 use hookseal_domain::delivery::DeliveryKey;
 use hookseal_domain::delivery::breaker::{Pause, Turn, Verdict};
 use hookseal_domain::delivery::outcome::{Outcome, Reply};
 use hookseal_domain::delivery::push_back::PushBack;
-use hookseal_domain::id::EndpointId;
+use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_domain::time::Timestamp;
 
 use crate::lanes::Lanes;
@@ -82,16 +79,23 @@ impl Lanes {
     pub(crate) fn withdraw_all(
         &self,
         endpoint: EndpointId,
-        deliveries: &HashSet<DeliveryKey>,
+        wanted: impl Fn(DeliveryKey) -> bool,
     ) -> Vec<DeliveryKey> {
         let Some(lane) = self.get(endpoint) else {
             return Vec::new();
         };
         let mut state = lane.state.lock();
-        let out = state.queue.withdraw_all(deliveries);
+        let out = state.queue.withdraw_all(wanted);
         let (keys, freed) = state.give_up(&out);
         drop(state);
-        self.bytes.fetch_sub(freed, Ordering::Relaxed);
+        lane.memory.give_back(freed);
         keys
+    }
+
+    /// The endpoints of an application that have a lane.
+    pub(crate) fn endpoints_of(&self, app: AppId) -> Vec<EndpointId> {
+        let lanes = self.by_endpoint.lock();
+        let of_app = lanes.values().filter(|lane| lane.app == app);
+        of_app.map(|lane| lane.endpoint).collect()
     }
 }

@@ -485,6 +485,28 @@ async fn a_deleted_endpoint_ends_what_waits() {
 }
 
 #[tokio::test]
+async fn what_is_resent_while_it_waits_comes_once() {
+    let world = world().await;
+    let hook = FakeEndpoint::plain([200]).await.unwrap();
+    let endpoint = world
+        .endpoint_with(&hook.url(), batch(10, SECOND * 60))
+        .await;
+    let messages = publish(&world, 0..2).await;
+    waiting_in_memory(&world, endpoint, 2).await;
+    let key = DeliveryKey {
+        message: messages[0],
+        endpoint,
+    };
+    for _ in 0..5 {
+        world.engine.resend(world.app, key, None).await.unwrap();
+        waiting_in_memory(&world, endpoint, 2).await;
+    }
+    world.clock.advance(SECOND * 60);
+    become_all(&world, &messages, ended(Ended::Delivered)).await;
+    assert_eq!(sizes(&hook.received()), [2]);
+}
+
+#[tokio::test]
 async fn a_pause_gives_up_what_waits() {
     let world = world_with(|config| config.in_flight_per_endpoint_max = 1).await;
     let hook = FakeEndpoint::plain([500]).await.unwrap();
@@ -507,6 +529,28 @@ async fn a_pause_gives_up_what_waits() {
     world.clock.advance(SECOND * 60);
     end_in_time(&world, &waiting, Ended::Delivered).await;
     assert_eq!(breaker().and_then(|breaker| breaker.pause()), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_beside_the_first_after_a_pause_does_not_wait_for_ever() {
+    let world = world_with(|config| {
+        config.in_flight_per_endpoint_max = 1;
+        config.retry_schedule = RetrySchedule::try_new(Vec::new()).unwrap();
+    })
+    .await;
+    let hook = FakeEndpoint::plain([500]).await.unwrap();
+    let endpoint = world.endpoint_with(&hook.url(), batch(10, SECOND)).await;
+    let breaker = || world.engine.breaker(endpoint);
+    while breaker().is_none_or(|breaker| breaker.pause().is_none()) {
+        let failed = publish(&world, 0..1).await;
+        end_in_time(&world, &failed, Ended::Exhausted).await;
+    }
+    hook.reply_with([Reply::status(200).after(SECOND / 20)]);
+    world.clock.advance(SECOND * 60);
+    // Both find that one may try, and the second comes while the first does.
+    let (one, other) = (payload(1), payload(2));
+    let (one, other) = tokio::join!(world.publish(&one), world.publish(&other));
+    end_in_time(&world, &[one, other], Ended::Delivered).await;
 }
 
 #[tokio::test]

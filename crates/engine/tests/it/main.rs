@@ -7,6 +7,7 @@ mod breaker;
 mod budget;
 mod catalogue;
 mod clock;
+mod expunge;
 mod filters;
 mod forms;
 mod order;

@@ -10,6 +10,7 @@ use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::push_back::PauseLength;
 use hookseal_domain::delivery::{Ended, Pending};
 use hookseal_domain::id::EndpointId;
+use hookseal_domain::message::options::MessageOptions;
 use hookseal_domain::time::Timestamp;
 use hookseal_store::inspect::DeliveryStatus;
 use hookseal_testkit::fake_endpoint::FakeEndpoint;
@@ -187,6 +188,34 @@ async fn retries_have_slots_too() {
     for (one, next) in gaps {
         assert!(next.since(*one) >= Duration::from_millis(80), "{began:?}");
     }
+}
+
+#[tokio::test]
+async fn what_has_expired_uses_no_slot() {
+    let world = World::new().await;
+    let hook = FakeEndpoint::plain([200]).await.unwrap();
+    let endpoint = endpoint_with_rate(&world, &hook, 1).await;
+    world.publish("1").await;
+    hook.receives(1).await.unwrap();
+    let options = MessageOptions {
+        expires_at: Some(world.engine.now().plus(secs(5))),
+        ..MessageOptions::default()
+    };
+    for _ in 0..30 {
+        world.publish_as(options, "2").await;
+    }
+    let last = world.publish("3").await;
+    world.clock.advance(secs(6));
+    // One second for each of them would be too long.
+    hook.receives(2).await.unwrap();
+    assert_eq!(hook.received()[1].webhook_id(), last.to_string());
+    until("the others to end", async || {
+        let expired = r#"hookseal_deliveries_ended_total{ended="message_expired"}"#;
+        Ok((world.metric(expired) == Some(30.0)).then_some(()))
+    })
+    .await
+    .unwrap();
+    settled(&world, endpoint).await;
 }
 
 #[tokio::test]

@@ -1,17 +1,11 @@
-//! The body of a batch, a JSON array, and the name of its request.
+//! The body of a batch, a JSON array.
 //!
 //! **Invariant:** a payload stands in it byte for byte as it was published.
 
-use std::fmt::Write;
-
-use aws_lc_rs::digest::{Context, SHA256};
-
-use crate::id::{EndpointId, MessageId};
+use crate::id::MessageId;
 
 /// Bytes of an event in the array besides its type and its payload: names, quotes, id and time.
 const ENVELOPE_BYTES: usize = 100;
-/// Bytes of the hash in the name of a batch: enough for no two to share it.
-const NAME_BYTES: usize = 16;
 
 /// One event of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -61,31 +55,11 @@ pub fn write(events: &[Event<'_>]) -> Vec<u8> {
     body
 }
 
-/// The value of `webhook-id`: the same for the same tries of the same deliveries, so that a request
-/// that is made twice is known again; another one once any of them is tried anew. Whoever remembers
-/// it never mistakes an event that comes again, because it was refused, for one that they have.
-pub fn name(endpoint: EndpointId, tries: impl IntoIterator<Item = (MessageId, u32)>) -> String {
-    let mut context = Context::new(&SHA256);
-    context.update(&endpoint.raw().to_be_bytes());
-    for (message, number) in tries {
-        context.update(&message.raw().to_be_bytes());
-        context.update(&number.to_be_bytes());
-    }
-    let mut name = String::from("batch_");
-    for byte in context.finish().as_ref().iter().take(NAME_BYTES) {
-        // Writing to a string can't fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-
-    const EP: EndpointId = EndpointId::from_raw(7);
 
     fn message(n: i64) -> MessageId {
         MessageId::from_raw((1_i64 << 60) + n)
@@ -116,20 +90,5 @@ mod tests {
         let bound = 2 + payloads.into_iter().map(bound).sum::<usize>();
         assert!(body.len() <= bound, "{} of {bound}", body.len());
         assert_eq!(write(&[]), b"[]");
-    }
-
-    #[test]
-    fn the_same_tries_have_the_same_name() {
-        let of = |tries: &[(i64, u32)]| {
-            let tries = tries.iter().map(|(n, number)| (message(*n), *number));
-            name(EP, tries)
-        };
-        let one = of(&[(1, 1), (2, 1)]);
-        assert_eq!(one, of(&[(1, 1), (2, 1)]));
-        assert_eq!(one.len(), "batch_".len() + 32);
-        for other in [&[(1, 1), (2, 2)][..], &[(1, 1)], &[(1, 1), (3, 1)]] {
-            assert_ne!(one, of(other));
-        }
-        assert_ne!(one, name(EndpointId::from_raw(8), [(message(1), 1)]));
     }
 }
