@@ -17,5 +17,6 @@ mod survival;
 mod tasks;
 mod timing;
 mod transport;
+mod trial;
 mod trouble;
 mod world;

@@ -274,7 +274,25 @@ impl World {
         channel: Option<Channel>,
         headers: PublishHeaders,
     ) -> Result<Published, PublishError> {
-        let publish = Publish {
+        let publish = self.message(options, body, channel, headers);
+        self.engine.publish(publish).await
+    }
+
+    /// Makes a test attempt.
+    pub(crate) async fn trial(&self, endpoint: EndpointId, body: &str) -> Attempt {
+        let (options, headers) = (MessageOptions::default(), PublishHeaders::default());
+        let message = self.message(options, body, None, headers);
+        self.engine.trial(message, endpoint).await.unwrap()
+    }
+
+    fn message(
+        &self,
+        options: MessageOptions,
+        body: &str,
+        channel: Option<Channel>,
+        headers: PublishHeaders,
+    ) -> Publish {
+        Publish {
             org: self.org,
             app: AppRef::Id(self.app),
             event_type: EventTypeName::parse("invoice.paid").unwrap(),
@@ -289,8 +307,7 @@ impl World {
             idempotency: None,
             cloud_event: None,
             step_of: None,
-        };
-        self.engine.publish(publish).await
+        }
     }
 
     pub(crate) async fn stored_endpoint(&self, id: EndpointId) -> Endpoint {
