@@ -3,6 +3,7 @@
 pub mod discipline;
 pub mod format;
 pub mod headers;
+pub mod health;
 pub mod order;
 pub mod url;
 
@@ -14,7 +15,7 @@ use crate::endpoint::headers::EndpointHeaders;
 use crate::endpoint::url::EndpointUrl;
 use crate::id::EndpointId;
 use crate::limits::PARK_ON_MAX;
-use crate::operational::Enabled;
+use crate::operational::{DisabledBy, Enabled};
 use crate::signature::key::SigningKey;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
@@ -54,6 +55,8 @@ pub struct Endpoint {
     pub spec: EndpointSpec,
     /// When and why we switched it off ourselves.
     pub switched_off: Option<SwitchedOff>,
+    /// Since when nothing but failure came of it; `None` if it works, or nothing was tried.
+    pub failing_since: Option<Timestamp>,
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
@@ -65,6 +68,13 @@ pub enum SwitchedOff {
     Gone {
         /// When.
         at: Timestamp,
+    },
+    /// It did nothing but fail for the configured time.
+    Failing {
+        /// When it was switched off.
+        at: Timestamp,
+        /// Since when it had failed.
+        since: Timestamp,
     },
 }
 
@@ -117,6 +127,15 @@ impl Endpoint {
             Enabled::No
         } else {
             Enabled::Yes
+        }
+    }
+
+    /// Who or what switched it off; `None` if nobody did.
+    pub fn disabled_by(&self) -> Option<DisabledBy> {
+        match self.switched_off {
+            Some(SwitchedOff::Gone { .. }) => Some(DisabledBy::Gone),
+            Some(SwitchedOff::Failing { since, .. }) => Some(DisabledBy::Failing { since }),
+            None => self.spec.disabled.then_some(DisabledBy::Client),
         }
     }
 }

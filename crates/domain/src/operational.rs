@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::delivery::outcome::Outcome;
 use crate::delivery::{Ended, Next};
+use crate::endpoint::health::Notice;
 use crate::id::{AppId, AttemptId, EndpointId, MessageId};
 use crate::task::{Task, TaskState};
+use crate::time::Timestamp;
 
 /// The failed attempt of a delivery that is told: the same as elsewhere, since people set alarms by
 /// it.
@@ -61,6 +63,15 @@ pub enum EndpointChange {
     Enabled,
     /// It was switched off.
     Disabled(DisabledBy),
+    /// It does nothing but fail, and will be switched off for that.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+        /// Which notice of it this is.
+        notice: Notice,
+        /// When it is switched off at the earliest, if it goes on like that.
+        disable_at: Timestamp,
+    },
 }
 
 /// Who or what switched an endpoint off.
@@ -70,6 +81,11 @@ pub enum DisabledBy {
     Client,
     /// It said that it is gone.
     Gone,
+    /// It did nothing but fail.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// Whether deliveries are made to an endpoint.
@@ -108,6 +124,8 @@ struct EndpointData<'h> {
     endpoint_uid: Option<&'h str>,
     #[serde(flatten)]
     disabled: Option<DisabledData>,
+    #[serde(flatten)]
+    failing: Option<FailingData>,
 }
 
 #[derive(Serialize)]
@@ -116,6 +134,14 @@ struct DisabledData {
     fail_since: Option<String>,
     trigger: &'static str,
     reason: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FailingData {
+    fail_since: String,
+    percent: u32,
+    disable_at: String,
 }
 
 #[derive(Serialize)]
@@ -169,6 +195,7 @@ impl Happened {
                 EndpointChange::Deleted => "endpoint.deleted",
                 EndpointChange::Enabled => "endpoint.enabled",
                 EndpointChange::Disabled(_) => "endpoint.disabled",
+                EndpointChange::Failing { .. } => "endpoint.failing",
             },
             Self::Delivery { change, .. } => match change {
                 DeliveryChange::Failing => "message.attempt.failing",
@@ -196,6 +223,7 @@ impl Happened {
                     endpoint_id: endpoint.to_string(),
                     endpoint_uid: uid.as_deref(),
                     disabled: change.disabled_data(),
+                    failing: change.failing_data(),
                 },
             ),
             Self::Delivery {
@@ -278,14 +306,47 @@ impl EndpointChange {
             DisabledBy::Client => DisabledData {
                 fail_since: None,
                 trigger: "manual",
-                reason: "client",
+                reason: by.as_str(),
             },
             DisabledBy::Gone => DisabledData {
                 fail_since: None,
                 trigger: "automatic",
-                reason: "gone",
+                reason: by.as_str(),
+            },
+            DisabledBy::Failing { since } => DisabledData {
+                fail_since: Some(since.to_string()),
+                trigger: "automatic",
+                reason: by.as_str(),
             },
         })
+    }
+
+    fn failing_data(self) -> Option<FailingData> {
+        match self {
+            Self::Failing {
+                since,
+                notice,
+                disable_at,
+            } => Some(FailingData {
+                fail_since: since.to_string(),
+                percent: notice.percent(),
+                disable_at: disable_at.to_string(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+// === impl DisabledBy ===
+
+impl DisabledBy {
+    /// Stable name, for metrics and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gone => "gone",
+            Self::Failing { .. } => "failing",
+        }
     }
 }
 
@@ -310,7 +371,6 @@ mod tests {
 
     use crate::id::{OrgId, TaskId};
     use crate::task::{Progress, Span, TaskFailure, TaskWork};
-    use crate::time::Timestamp;
 
     use super::*;
 
@@ -347,14 +407,33 @@ mod tests {
                     "endpointId": id, "endpointUid": null}}),
             );
         }
-        for (by, trigger, reason) in [
-            (DisabledBy::Client, "manual", "client"),
-            (DisabledBy::Gone, "automatic", "gone"),
+        let since = Timestamp::default();
+        let then = "1970-01-01T00:00:00.000Z";
+        let failing = EndpointChange::Failing {
+            since,
+            notice: Notice::Last,
+            disable_at: since.plus(std::time::Duration::from_secs(1)),
+        };
+        check(
+            &endpoint(failing),
+            json!({"type": "endpoint.failing", "data": {"appId": app, "appUid": "customer",
+                "endpointId": id, "endpointUid": null, "failSince": then, "percent": 90,
+                "disableAt": "1970-01-01T00:00:01.000Z"}}),
+        );
+        for (by, since, trigger, reason) in [
+            (DisabledBy::Client, None, "manual", "client"),
+            (DisabledBy::Gone, None, "automatic", "gone"),
+            (
+                DisabledBy::Failing { since },
+                Some(then),
+                "automatic",
+                "failing",
+            ),
         ] {
             check(
                 &endpoint(EndpointChange::Disabled(by)),
                 json!({"type": "endpoint.disabled", "data": {"appId": app, "appUid": "customer",
-                    "endpointId": id, "endpointUid": null, "failSince": null,
+                    "endpointId": id, "endpointUid": null, "failSince": since,
                     "trigger": trigger, "reason": reason}}),
             );
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
+use hookseal_domain::endpoint::health::HealthRule;
 use hookseal_store::retention::RetentionPolicy;
 
 /// How to deliver.
@@ -13,6 +14,8 @@ pub struct EngineConfig {
     pub retry_schedule: RetrySchedule,
     /// When an endpoint that fails gets no attempts, and when it is tried again.
     pub breaker_rule: BreakerRule,
+    /// When an endpoint that only fails is switched off.
+    pub health_rule: HealthRule,
     /// One deadline for a whole attempt.
     pub attempt_timeout: Duration,
     /// Most attempts of one endpoint at the same time.

@@ -12,6 +12,7 @@ use tracing::{debug, error};
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome};
 use hookseal_domain::delivery::{Ended, Next};
+use hookseal_domain::endpoint::health::Sign;
 use hookseal_domain::time::Timestamp;
 use hookseal_store::work::{Claimed, FinishedAttempt};
 
@@ -106,6 +107,8 @@ async fn end(shared: &Arc<Shared>, delivery: Claimed) {
         claim: delivery.claim,
         next: Next::End(Ended::MessageExpired),
         endpoint_gone_at: None,
+        sign: Sign::Nothing,
+        health_rule: shared.config.health_rule,
     };
     shared
         .metrics

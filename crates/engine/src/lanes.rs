@@ -380,6 +380,7 @@ mod tests {
     use hookseal_domain::delivery::breaker::{EndpointFailure, Turn, Verdict};
     use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
     use hookseal_domain::delivery::retry::RetrySchedule;
+    use hookseal_domain::endpoint::health::HealthRule;
     use hookseal_domain::endpoint::order::Rank;
     use hookseal_domain::id::MessageId;
     use hookseal_domain::transport::failure::TlsFailure;
@@ -423,6 +424,7 @@ mod tests {
                 batch_rows: 1,
             },
             breaker_rule: BreakerRule::default(),
+            health_rule: HealthRule::default(),
         })
     }
 

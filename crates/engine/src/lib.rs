@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 mod conformity;
 mod deliver;
+mod enabling;
 mod expiry;
 mod expunged;
 mod fanout;
@@ -180,13 +181,7 @@ impl Engine {
     /// configuration. A paused endpoint of it is tried again if its URL or its transport security
     /// is another one now, or if it was enabled.
     pub fn application_changed(&self, app: AppId) {
-        let batching = self.shared.routes.batching(app);
-        self.shared.routes.forget(app);
-        for endpoint in batching {
-            timers::look_again(&self.shared, endpoint);
-        }
-        self.shared.breakers.application_changed(app);
-        self.shared.backlog_hint.notify_one();
+        aftermath::application_changed(&self.shared, app);
     }
 
     /// Forgets what was known of an organisation's transport security: to be called after each

@@ -1,6 +1,7 @@
 //! What the engine counts, for Prometheus.
 
 pub(crate) mod admission;
+pub(crate) mod endpoints;
 pub(crate) mod expiry;
 pub(crate) mod pin_warnings;
 pub(crate) mod tasks;
@@ -23,6 +24,7 @@ use hookseal_domain::transport::handshake::HandshakeReport;
 use hookseal_domain::transport::policy::KeyExchangeGroup;
 
 use crate::lanes::Census;
+use crate::metrics::endpoints::EndpointMetrics;
 use crate::metrics::tasks::TaskMetrics;
 
 /// The engine's counters. Labels are of closed lists, never ids or whatever a peer chose: their
@@ -34,6 +36,7 @@ pub struct EngineMetrics {
     pub(crate) lanes: Gauge,
     pub(crate) window_bytes: Gauge,
     pub(crate) tasks: TaskMetrics,
+    pub(crate) endpoints: EndpointMetrics,
     lanes_paced: Gauge,
     lanes_pushed_back: Gauge,
     lanes_paused: Family<ReasonLabel, Gauge>,
@@ -97,6 +100,7 @@ impl EngineMetrics {
             lanes: Gauge::default(),
             window_bytes: Gauge::default(),
             tasks: TaskMetrics::register(registry),
+            endpoints: EndpointMetrics::register(registry),
             lanes_paced: Gauge::default(),
             lanes_pushed_back: Gauge::default(),
             lanes_paused: Family::default(),

@@ -62,6 +62,15 @@ struct Round {
     went: Went,
 }
 
+// === impl TaskHint ===
+
+impl TaskHint {
+    /// Somebody began one: it need not wait.
+    pub(crate) fn began(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Works tasks off, for ever.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut forget_at = shared.clock.now();
@@ -237,7 +246,7 @@ impl Engine {
             now: self.now(),
         };
         let made = self.store().create_task(new, idempotency).await?;
-        self.shared.task_hint.0.notify_one();
+        self.shared.task_hint.began();
         Ok(made.into_inner())
     }
 

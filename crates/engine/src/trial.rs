@@ -10,6 +10,7 @@ use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::outcome::{Outcome, Reply};
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
 use hookseal_domain::endpoint::ParkOn;
+use hookseal_domain::endpoint::health::{HealthRule, Sign};
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_store::error::StoreError;
 use hookseal_store::inspect::{AttemptFilter, AttemptScope};
@@ -144,6 +145,8 @@ fn finished(app: AppId, key: DeliveryKey, tried: Tried) -> FinishedAttempt {
         claim: 0,
         next: Next::End(ended),
         endpoint_gone_at: None,
+        sign: Sign::Nothing,
+        health_rule: HealthRule::default(),
     }
 }
 

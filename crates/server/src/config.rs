@@ -10,6 +10,7 @@ mod duration;
 pub mod egress;
 pub mod error;
 pub(crate) mod file;
+pub mod health;
 pub mod keys;
 pub mod log;
 mod nearest;
@@ -35,6 +36,7 @@ use crate::config::breaker::BreakerSection;
 use crate::config::delivery::DeliverySection;
 use crate::config::egress::EgressSection;
 use crate::config::error::ConfigErrors;
+use crate::config::health::HealthSection;
 use crate::config::keys::KeysSection;
 use crate::config::log::LogSection;
 use crate::config::retention::RetentionSection;
@@ -63,6 +65,8 @@ pub struct Config {
     pub delivery: DeliverySection,
     /// When an endpoint that fails gets no attempts for a while.
     pub breaker: BreakerSection,
+    /// What happens to an endpoint that does nothing but fail.
+    pub health: HealthSection,
     /// Where deliveries may go, and whom they trust.
     pub egress: EgressSection,
     /// What is forgotten, and when.
@@ -115,6 +119,7 @@ impl Config {
         let keys = Section::read(reader);
         let delivery = Section::read(reader);
         let breaker = Section::read(reader);
+        let health = Section::read(reader);
         let egress = Section::read(reader);
         let retention = Section::read(reader);
         let log = Section::read(reader);
@@ -127,6 +132,7 @@ impl Config {
             keys: keys?,
             delivery: delivery?,
             breaker: breaker?,
+            health: health?,
             egress: egress?,
             retention: retention?,
             log: log?,
@@ -140,7 +146,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What is said of all sections, in the order of the reference.
-fn chapters() -> [Chapter; 10] {
+fn chapters() -> [Chapter; 11] {
     [
         ServerSection::chapter(),
         ApiSection::chapter(),
@@ -149,6 +155,7 @@ fn chapters() -> [Chapter; 10] {
         KeysSection::chapter(),
         DeliverySection::chapter(),
         BreakerSection::chapter(),
+        HealthSection::chapter(),
         EgressSection::chapter(),
         RetentionSection::chapter(),
         LogSection::chapter(),

@@ -11,6 +11,7 @@ use hookseal_domain::application::{Application, ApplicationSpec};
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
+use hookseal_domain::endpoint::health::{HealthRule, Sign};
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId};
 use hookseal_domain::message::options::MessageOptions;
@@ -179,6 +180,8 @@ fn finished(
         claim: 0,
         next: Next::End(Ended::Delivered),
         endpoint_gone_at: None,
+        sign: Sign::Works,
+        health_rule: HealthRule::default(),
     }
 }
 

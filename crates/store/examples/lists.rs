@@ -12,6 +12,7 @@ use hookseal_domain::channel::Channel;
 use hookseal_domain::delivery::attempt::{Attempt, AttemptFacts};
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
+use hookseal_domain::endpoint::health::{HealthRule, Sign};
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::{AppId, EndpointId, IdGenerator, MessageId, OrgId, RawId};
 use hookseal_domain::message::options::MessageOptions;
@@ -201,12 +202,15 @@ fn finished(
             ..AttemptFacts::default()
         },
     };
+    let sign = Sign::of(attempt.outcome, None);
     FinishedAttempt {
         app,
         attempt,
         claim: 0,
         next: Next::End(ended),
         endpoint_gone_at: None,
+        sign,
+        health_rule: HealthRule::default(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What transactions leave to be done in memory once they are durable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use hookseal_domain::id::{AppId, EndpointId};
+use hookseal_domain::operational::EndpointChange;
 
 /// What is to be looked at, since a transaction changed it by the way.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Aftermath {
     pub backlogged: BTreeSet<(AppId, EndpointId)>,
     /// Applications that are configured otherwise now.
     pub changed: BTreeSet<AppId>,
+    /// What became of endpoints that fail, or said that they are gone: the latest of each.
+    pub health: BTreeMap<EndpointId, EndpointChange>,
 }
 
 /// Collects it until somebody asks. Holds each endpoint and application once at most.
@@ -28,7 +31,7 @@ pub(crate) struct Collected {
 impl Aftermath {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.backlogged.is_empty() && self.changed.is_empty()
+        self.backlogged.is_empty() && self.changed.is_empty() && self.health.is_empty()
     }
 }
 
@@ -43,6 +46,7 @@ impl Collected {
         let mut all = self.all.lock();
         all.backlogged.extend(left.backlogged);
         all.changed.extend(left.changed);
+        all.health.extend(left.health);
         drop(all);
         self.more.notify_one();
     }

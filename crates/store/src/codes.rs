@@ -3,6 +3,7 @@
 use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{Ended, Trigger};
+use hookseal_domain::endpoint::health::Notice;
 use hookseal_domain::event_type::validation::ValidationMode;
 use hookseal_domain::signature::key::KeyKind;
 use hookseal_domain::task::replay::Wanted;
@@ -104,5 +105,6 @@ codes! {
         EndpointDeleted = 3,
         EndpointDisabled = 4,
     }
+    Notice { First = 1, Last = 2, }
     PinState { Staged = 1, Seen = 2, Active = 3, Retiring = 4, }
 }

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod cloud_event;
 mod codes;
 pub mod config;
+pub mod endpoint_health;
 pub mod error;
 pub mod ids;
 pub mod inspect;
@@ -43,6 +44,7 @@ use hookseal_domain::time::Timestamp;
 use crate::catalogue::CatalogueStore;
 use crate::cloud_event::CloudEventStore;
 use crate::config::{Created, EventTypeListing, NewEndpoint, NewSigningKey, Routing};
+use crate::endpoint_health::EndpointHealthStore;
 use crate::error::{AcceptError, ChangeError, ResendError, SkipError, StoreError};
 use crate::inspect::{
     AttemptFilter, AttemptScope, DeliveredMessage, Destined, MessageFilter, MessageStatusFilter,
@@ -66,7 +68,7 @@ use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Re
 /// looked up within the organisation or application given, never beyond. What concerns transport
 /// security is in [`TransportStore`], what concerns tasks in [`TaskStore`], tokens in [`TokenStore`], the
 /// rules of event types in [`CatalogueStore`], what the organisation is told in [`OperationalStore`],
-/// counters in [`StatisticsStore`].
+/// counters in [`StatisticsStore`], bringing back endpoints in [`EndpointHealthStore`].
 #[async_trait]
 pub trait Store:
     CatalogueStore
@@ -76,6 +78,7 @@ pub trait Store:
     + TokenStore
     + OperationalStore
     + StatisticsStore
+    + EndpointHealthStore
     + Send
     + Sync
 {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::priority::Priority;
 use hookseal_domain::delivery::{DeliveryKey, Next, Trigger};
+use hookseal_domain::endpoint::health::{HealthRule, Sign};
 use hookseal_domain::endpoint::order::Rank;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::id::AppId;
@@ -100,4 +101,8 @@ pub struct FinishedAttempt {
     /// Whether the endpoint said that it is gone and is to be disabled, with the time that the attempt
     /// began at. An endpoint that was changed after that stays as it is.
     pub endpoint_gone_at: Option<Timestamp>,
+    /// What the attempt says of its endpoint's health.
+    pub sign: Sign,
+    /// What is to follow from that.
+    pub health_rule: HealthRule,
 }

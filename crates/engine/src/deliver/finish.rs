@@ -4,13 +4,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
 use hookseal_domain::delivery::retry::{Jitter, RetrySchedule};
 use hookseal_domain::delivery::{Ended, Next};
 use hookseal_domain::endpoint::ParkOn;
+use hookseal_domain::endpoint::health::Sign;
 use hookseal_domain::time::Timestamp;
 use hookseal_store::work::FinishedAttempt;
 
@@ -75,6 +76,7 @@ pub(crate) async fn finish_one(
     }
     observe(shared, lane, &tried, outcome, next);
     let gone = outcome == Outcome::Gone;
+    let sign = Sign::of(outcome, tried.facts.tls_failure);
     let finished = FinishedAttempt {
         app: lane.app,
         attempt: Attempt {
@@ -97,6 +99,8 @@ pub(crate) async fn finish_one(
         claim: job.claim,
         next,
         endpoint_gone_at: gone.then_some(tried.began_at),
+        sign,
+        health_rule: shared.config.health_rule,
     };
     let after = ordering::record(shared, job, &finished).await;
     if let Next::Retry { due, .. } = next {
@@ -206,10 +210,6 @@ pub(crate) async fn switch_off(shared: &Shared, lane: &Lane) {
         error!(endpoint.id = %lane.endpoint, error = %error, "Could not wait for the store");
     }
     shared.routes.forget(lane.app);
-    info!(
-        endpoint.id = %lane.endpoint,
-        "Disabled endpoint {}, since it answered 410 Gone", lane.endpoint
-    );
 }
 
 /// Their endpoint is disabled.

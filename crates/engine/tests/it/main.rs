@@ -10,6 +10,7 @@ mod clock;
 mod expunge;
 mod filters;
 mod forms;
+mod health;
 mod order;
 mod pace;
 mod story;

@@ -15,6 +15,7 @@ use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
+use hookseal_domain::endpoint::health::HealthRule;
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn};
 use hookseal_domain::event_type::EventTypeName;
@@ -110,6 +111,11 @@ impl World {
 
     /// Stops this engine without waiting for anything, and begins another on the same store.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same, with an engine that is configured so.
+    pub(crate) async fn restart_with(self, configure: impl FnOnce(&mut EngineConfig)) -> Self {
         self.engine.shutdown(Duration::ZERO).await;
         let Self {
             engine,
@@ -129,7 +135,9 @@ impl World {
         })
         .await
         .unwrap();
-        let (engine, store, registry) = start(&folder, &clock, &random, &roots_pem, config()).await;
+        let mut config = config();
+        configure(&mut config);
+        let (engine, store, registry) = start(&folder, &clock, &random, &roots_pem, config).await;
         Self {
             engine,
             store,
@@ -422,6 +430,7 @@ pub(crate) fn config() -> EngineConfig {
     EngineConfig {
         retry_schedule: RetrySchedule::default(),
         breaker_rule: BreakerRule::default(),
+        health_rule: HealthRule::default(),
         attempt_timeout: Duration::from_secs(5),
         in_flight_per_endpoint_max: 4,
         in_flight_max: 64,

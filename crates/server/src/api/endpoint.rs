@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod breaker;
 mod discipline;
+mod enable;
 mod example;
 mod filter;
 pub(crate) mod headers;
@@ -62,6 +63,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(transport::routes())
         .merge(pins::routes())
         .merge(order::routes())
+        .merge(enable::routes())
         .merge(recovery::routes())
         .merge(example::routes())
 }

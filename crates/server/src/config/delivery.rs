@@ -10,6 +10,7 @@ use hookseal_store::retention::RetentionPolicy;
 use crate::config::breaker::BreakerSection;
 use crate::config::byte_size::ByteSize;
 use crate::config::error::ConfigError;
+use crate::config::health::HealthSection;
 use crate::config::retention::RetentionSection;
 use crate::config::section::section;
 
@@ -71,6 +72,7 @@ impl DeliverySection {
     pub fn engine(
         &self,
         breaker: &BreakerSection,
+        health: &HealthSection,
         retention: RetentionPolicy,
     ) -> Result<EngineConfig, ConfigError> {
         let retry_schedule = RetrySchedule::try_new(self.retry_schedule.clone())
@@ -78,6 +80,7 @@ impl DeliverySection {
         Ok(EngineConfig {
             retry_schedule,
             breaker_rule: breaker.rule(self.handshake_probe_interval),
+            health_rule: health.rule(),
             attempt_timeout: self.timeout,
             in_flight_per_endpoint_max: self.max_in_flight_per_endpoint,
             in_flight_max: self.max_in_flight,

@@ -3,6 +3,7 @@
 mod batch;
 mod delivery;
 mod endpoint_states;
+mod health;
 mod operation;
 mod operational;
 mod restart;

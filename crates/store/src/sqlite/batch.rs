@@ -13,6 +13,7 @@ use hookseal_domain::slice::Slice;
 use crate::aftermath::{Aftermath, Collected};
 use crate::ids::Ids;
 use crate::sqlite::counts::Counts;
+use crate::sqlite::endpoint_health::{self, AllFailing};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::keyring::Keyring;
 
@@ -40,6 +41,8 @@ pub(super) struct Batch<'c> {
     pub(super) means: &'c Means,
     /// What it leaves to be done.
     pub(super) aftermath: RefCell<Aftermath>,
+    /// Endpoints that only fail, once somebody asked.
+    pub(super) failing: Option<AllFailing>,
     /// This node and its epoch.
     pub(super) node: i64,
     pub(super) epoch: i64,
@@ -60,6 +63,7 @@ impl<'c> Batch<'c> {
             connection,
             means,
             aftermath: RefCell::default(),
+            failing: None,
             node,
             epoch,
             counts: Counts::default(),
@@ -111,6 +115,14 @@ impl<'c> Batch<'c> {
         self.execute(CHANGED, key)?;
         self.versions.remove(&app);
         Ok(())
+    }
+
+    /// Endpoints that only fail, as this transaction sees them.
+    pub(super) fn all_failing(&mut self) -> Result<&mut AllFailing, Failure> {
+        if self.failing.is_none() {
+            self.failing = Some(endpoint_health::read(self.connection)?);
+        }
+        Ok(self.failing.get_or_insert_default())
     }
 
     /// Takes down that an endpoint's backlog grew by the way.

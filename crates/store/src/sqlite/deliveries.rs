@@ -63,6 +63,9 @@ macro_rules! destined {
         concat!(
             "SELECT e.id AS id, e.uid AS uid, e.url AS url, e.description AS description, ",
             "e.disabled AS disabled, e.switched_off_at AS switched_off_at, ",
+            "e.switched_off_failing_since AS switched_off_failing_since, ",
+            "(SELECT h.failing_since FROM endpoint_health h WHERE h.slice = e.slice ",
+            "AND h.app = e.app AND h.ep = e.id) AS failing_since, ",
             "e.event_types AS event_types, e.channels AS channels, e.filter AS filter, ",
             "e.throttle_rate AS throttle_rate, e.park_on AS park_on, ",
             "e.discipline AS discipline, e.metadata AS metadata, ",

@@ -7,8 +7,7 @@ use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{Endpoint, EndpointSpec, ParkOn, SwitchedOff};
 use hookseal_domain::filter::Filter;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
-use hookseal_domain::limits::{ENDPOINTS_PER_APPLICATION_MAX, OPERATIONAL_ENDPOINTS_MAX};
-use hookseal_domain::operational::EndpointChange;
+use hookseal_domain::operational::{Enabled, EndpointChange};
 use hookseal_domain::slice::Slice;
 use hookseal_domain::subscription::Subscription;
 use hookseal_domain::time::Timestamp;
@@ -26,14 +25,18 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
 use crate::sqlite::{
-    endpoint_discipline, endpoint_headers, endpoint_transports, operational, signing_keys,
+    endpoint_discipline, endpoint_headers, endpoint_health, endpoint_room, endpoint_transports,
+    operational, signing_keys,
 };
 
 macro_rules! select {
     ($which:literal) => {
         concat!(
-            "SELECT id, uid, url, description, disabled, switched_off_at, event_types, channels, ",
-            "filter, throttle_rate, park_on, discipline, metadata, key_version, headers, generation, ",
+            "SELECT id, uid, url, description, disabled, switched_off_at, ",
+            "switched_off_failing_since, (SELECT h.failing_since FROM endpoint_health h ",
+            "WHERE h.slice = endpoint.slice AND h.app = endpoint.app AND h.ep = endpoint.id) ",
+            "AS failing_since, event_types, channels, filter, ",
+            "throttle_rate, park_on, discipline, metadata, key_version, headers, generation, ",
             "updated_at ",
             "FROM endpoint WHERE deleted_at IS NULL AND slice = ?1 AND app = ?2 AND ",
             $which
@@ -45,8 +48,6 @@ const BY_ID: &str = select!("id = ?3");
 const BY_UID: &str = select!("uid = ?3");
 const LIST_UP: &str = select!("id > ?3 AND id < ?4 ORDER BY id LIMIT ?5");
 const LIST_DOWN: &str = select!("id > ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5");
-const COUNT: &str = "SELECT endpoints, operational FROM application \
-    WHERE slice = ?1 AND id = ?2 AND deleted_at IS NULL";
 const INSERT: &str = "INSERT INTO endpoint (slice, app, id, uid, url, description, disabled, \
     event_types, channels, throttle_rate, park_on, discipline, metadata, key_version, headers, \
     generation, updated_at, filter) \
@@ -58,7 +59,8 @@ const UPDATE: &str = "UPDATE endpoint SET generation = generation + (url <> ?5),
     filter = ?15, release_held = CASE WHEN ?7 THEN 0 \
         WHEN disabled = 1 OR switched_off IS NOT NULL THEN 1 ELSE release_held END, \
     switched_off = CASE WHEN ?7 THEN switched_off END, \
-    switched_off_at = CASE WHEN ?7 THEN switched_off_at END \
+    switched_off_at = CASE WHEN ?7 THEN switched_off_at END, \
+    switched_off_failing_since = CASE WHEN ?7 THEN switched_off_failing_since END \
     WHERE slice = ?1 AND app = ?2 AND id = ?3";
 const DELETE: &str = "UPDATE endpoint SET uid = NULL, headers = x'', deleted_at = ?4, \
     release_held = 1 \
@@ -72,12 +74,11 @@ const APPLICATION: &str = "SELECT e.app FROM endpoint e \
     WHERE e.id = ?1 AND e.deleted_at IS NULL AND a.org = ?2 AND a.deleted_at IS NULL";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 9] = [
+pub(super) const STATEMENTS: [&str; 8] = [
     BY_ID,
     BY_UID,
     LIST_UP,
     LIST_DOWN,
-    COUNT,
     UPDATE,
     DELETE,
     ORGANISATION,
@@ -113,7 +114,7 @@ pub(super) async fn create(
             }
             Earlier::OtherBody => return Ok(Err(ChangeError::IdempotencyKeyReused)),
         }
-        if let Err(refused) = room_for_one(batch, new.app)? {
+        if let Err(refused) = endpoint_room::for_one(batch, new.app)? {
             return Ok(Err(refused));
         }
         if is_taken(batch.connection, new.app, new.spec.uid.as_ref(), new.id)? {
@@ -130,28 +131,11 @@ pub(super) async fn create(
             id: new.id,
             spec: new.spec.clone(),
             switched_off: None,
+            failing_since: None,
             updated_at: new.now,
         })))
     };
     store.writer.change(create).await
-}
-
-/// Whether the application takes another endpoint.
-fn room_for_one(batch: &Batch<'_>, app: AppId) -> Result<Result<(), ChangeError>, Failure> {
-    let key = [Slice::of(app).as_i64(), app.raw()];
-    let found = batch.first(COUNT, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let Some((count, operational)): Option<(u32, bool)> = found else {
-        return Ok(Err(ChangeError::NotFound));
-    };
-    let max = if operational {
-        OPERATIONAL_ENDPOINTS_MAX
-    } else {
-        ENDPOINTS_PER_APPLICATION_MAX
-    };
-    if usize::try_from(count).is_ok_and(|count| count >= max) {
-        return Ok(Err(ChangeError::TooMany { max }));
-    }
-    Ok(Ok(()))
 }
 
 fn insert(
@@ -267,26 +251,17 @@ pub(super) async fn update(
         ];
         batch.execute(UPDATE, row)?;
         batch.changed(app, 0)?;
+        let switched_on = before.endpoint.enabled() == Enabled::No && !spec.disabled;
+        if switched_on || before.endpoint.spec.url != spec.url {
+            endpoint_health::forget(batch, app, endpoint)?;
+        }
         let Some(updated) = live(batch.connection, app, endpoint)? else {
             return Ok(Err(ChangeError::NotFound));
         };
-        tell_of_update(batch, app, &before.endpoint, &updated.endpoint)?;
+        operational::endpoint_updated(batch, app, &before.endpoint, &updated.endpoint)?;
         Ok(Ok(updated.endpoint))
     };
     store.writer.change(update).await
-}
-
-fn tell_of_update(
-    batch: &Batch<'_>,
-    app: AppId,
-    before: &Endpoint,
-    after: &Endpoint,
-) -> Result<(), Failure> {
-    let switched = EndpointChange::between(before.enabled(), after.enabled());
-    let mut changes = vec![EndpointChange::Updated];
-    changes.extend(switched);
-    let named = (after.id, after.spec.uid.as_ref());
-    operational::endpoint_changed(batch, app, named, after.updated_at, &changes)
 }
 
 /// Deletes an endpoint, and its secrets for good.
@@ -306,6 +281,7 @@ pub(super) async fn delete(
             return Ok(Err(ChangeError::NotFound));
         }
         signing_keys::forget(batch, app, endpoint)?;
+        endpoint_health::forget(batch, app, endpoint)?;
         endpoint_transports::forget(batch, app, Some(endpoint))?;
         batch.changed(app, -1)?;
         let named = (endpoint, before.endpoint.spec.uid.as_ref());
@@ -392,7 +368,13 @@ pub(super) fn read(row: &Row<'_>) -> Result<EndpointRow, Failure> {
     };
     let url: String = row.plain("url")?;
     let codes: Vec<u16> = row.json("park_on")?.unwrap_or_default();
-    let switched_off = row.time_or_null("switched_off_at")?;
+    let since = row.time_or_null("switched_off_failing_since")?;
+    let switched_off = match (row.time_or_null("switched_off_at")?, since) {
+        (Some(at), Some(since)) => Some(SwitchedOff::Failing { at, since }),
+        (Some(at), None) => Some(SwitchedOff::Gone { at }),
+        (None, Some(_)) => return Err(row.corrupt("switched_off_failing_since")),
+        (None, None) => None,
+    };
     let filter: Option<String> = row.plain("filter")?;
     let filter = filter.map(|text| Filter::parse(&text));
     let spec = EndpointSpec {
@@ -416,7 +398,8 @@ pub(super) fn read(row: &Row<'_>) -> Result<EndpointRow, Failure> {
         endpoint: Endpoint {
             id,
             spec,
-            switched_off: switched_off.map(|at| SwitchedOff::Gone { at }),
+            switched_off,
+            failing_since: row.time_or_null("failing_since")?,
             updated_at: row.time("updated_at")?,
         },
         generation: u64::from(row.plain::<u32>("generation")?),

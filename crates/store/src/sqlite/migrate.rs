@@ -60,6 +60,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "cloud_events",
         include_str!("../../migrations/sqlite/0013_cloud_events.sql"),
     ),
+    (
+        "health",
+        include_str!("../../migrations/sqlite/0014_health.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

@@ -4,6 +4,7 @@
 use rusqlite::{Connection, params};
 
 use hookseal_domain::delivery::attempt::Attempt;
+use hookseal_domain::endpoint::Endpoint;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::filter::{Candidate, Filter};
 use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId};
@@ -115,6 +116,20 @@ pub(super) fn endpoint_changed(
         tell(batch, &listener, now, &happened)?;
     }
     Ok(())
+}
+
+/// Tells that a client changed an endpoint, and whether it was switched by that.
+pub(super) fn endpoint_updated(
+    batch: &Batch<'_>,
+    app: AppId,
+    before: &Endpoint,
+    after: &Endpoint,
+) -> Result<(), Failure> {
+    let switched = EndpointChange::between(before.enabled(), after.enabled());
+    let mut changes = vec![EndpointChange::Updated];
+    changes.extend(switched);
+    let named = (after.id, after.spec.uid.as_ref());
+    endpoint_changed(batch, app, named, after.updated_at, &changes)
 }
 
 /// Tells what an attempt came to.

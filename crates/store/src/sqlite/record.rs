@@ -20,7 +20,7 @@ use crate::sqlite::batch::Batch;
 use crate::sqlite::counts::{self, Before, End};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::queue::Job;
-use crate::sqlite::{endpoints, operational};
+use crate::sqlite::{endpoint_health, operational};
 use crate::work::{FinishedAttempt, Recorded};
 
 /// How long a delivery rests whose result could not be taken down.
@@ -170,6 +170,7 @@ fn take_down(
         Recorded::Overtaken
     };
     counts::attempt(batch, finished)?;
+    endpoint_health::take_in(batch, finished, ended_at(finished))?;
     if let Some(at) = finished.endpoint_gone_at {
         switch_off(batch, slice, finished, at)?;
     }
@@ -323,11 +324,8 @@ fn switch_off(
     if batch.execute(SWITCH_OFF, key)? == 1 {
         batch.changed(finished.app, 0)?;
         batch.aftermath.borrow_mut().changed.insert(finished.app);
-        let id = finished.attempt.key.endpoint;
-        let uid = endpoints::live(batch.connection, finished.app, id)?
-            .and_then(|row| row.endpoint.spec.uid);
-        let changes = [EndpointChange::Disabled(DisabledBy::Gone)];
-        operational::endpoint_changed(batch, finished.app, (id, uid.as_ref()), at, &changes)?;
+        let gone = EndpointChange::Disabled(DisabledBy::Gone);
+        endpoint_health::tell(batch, finished.app, finished.attempt.key.endpoint, at, gone)?;
     }
     Ok(())
 }

@@ -128,18 +128,30 @@ pub(super) async fn create(
             }
             Earlier::OtherBody => return Ok(Err(ChangeError::IdempotencyKeyReused)),
         }
-        let app = new.work.app().map(|app| app.raw());
-        let running = count(batch.connection, RUNNING, params![new.org.as_bytes(), app])?;
-        let max = TASKS_RUNNING_MAX;
-        if usize::try_from(running).map_or(true, |running| running >= max) {
-            return Ok(Err(ChangeError::TooMany { max }));
+        let begun = begin(batch, &new, sealed.as_ref())?;
+        if begun.is_ok() {
+            idempotency::remember(batch, slice, request.as_ref(), new.id.raw())?;
         }
-        insert(batch, &new, sealed.as_ref())?;
-        idempotency::remember(batch, slice, request.as_ref(), new.id.raw())?;
-        let made = find(batch, new.id, new.org)?;
-        Ok(made.map(Created::New).ok_or(ChangeError::NotFound))
+        Ok(begun.map(Created::New))
     };
     store.writer.change(create).await
+}
+
+/// Begins one, if there is room for it.
+pub(super) fn begin(
+    batch: &Batch<'_>,
+    new: &NewTask,
+    sealed: Option<&Sealed>,
+) -> Result<Result<Task, ChangeError>, Failure> {
+    let app = new.work.app().map(|app| app.raw());
+    let running = count(batch.connection, RUNNING, params![new.org.as_bytes(), app])?;
+    let max = TASKS_RUNNING_MAX;
+    if usize::try_from(running).map_or(true, |running| running >= max) {
+        return Ok(Err(ChangeError::TooMany { max }));
+    }
+    insert(batch, new, sealed)?;
+    let made = find(batch, new.id, new.org)?;
+    Ok(made.ok_or(ChangeError::NotFound))
 }
 
 /// Seals what a broadcast delivers.
@@ -173,7 +185,7 @@ fn insert(batch: &Batch<'_>, new: &NewTask, sealed: Option<&Sealed>) -> rusqlite
     batch.execute(INSERT, row)
 }
 
-fn find(batch: &Batch<'_>, task: TaskId, org: OrgId) -> Result<Option<Task>, Failure> {
+pub(super) fn find(batch: &Batch<'_>, task: TaskId, org: OrgId) -> Result<Option<Task>, Failure> {
     let found = all(batch.connection, ONE, [task.raw()], row::read)?.pop();
     Ok(found.map(|row| row.task).filter(|task| task.org == org))
 }

@@ -23,10 +23,11 @@ use crate::sqlite::queue::Job;
 use crate::sqlite::reader::Readers;
 use crate::sqlite::{
     SqliteOptions, SqliteStore, api_tokens, applications, attempts, backlog, claim, cloud_events,
-    counts, deliveries, endpoint_headers, endpoint_pins, endpoint_transports, endpoints,
-    event_type_rules, event_types, few_pins, handshake_users, handshakes, idempotency, keyring,
-    messages, migrate, operational, order, order_heads, portal_tokens, record, retention,
-    signing_keys, statistics, tasks, transport_book, transport_items,
+    counts, deliveries, endpoint_headers, endpoint_health, endpoint_health_store, endpoint_pins,
+    endpoint_room, endpoint_transports, endpoints, event_type_rules, event_types, few_pins,
+    handshake_users, handshakes, idempotency, keyring, messages, migrate, operational, order,
+    order_heads, portal_tokens, record, retention, signing_keys, statistics, tasks, transport_book,
+    transport_items,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -48,7 +49,10 @@ fn statements() -> Vec<&'static str> {
         &counts::STATEMENTS,
         &deliveries::STATEMENTS,
         &endpoint_headers::STATEMENTS,
+        &endpoint_health::STATEMENTS,
+        &endpoint_health_store::STATEMENTS,
         &endpoint_pins::STATEMENTS,
+        &endpoint_room::STATEMENTS,
         &endpoint_transports::STATEMENTS,
         &endpoints::STATEMENTS,
         &event_type_rules::STATEMENTS,
@@ -228,6 +232,7 @@ fn every_hot_table_has_the_slice_in_its_key() {
         "endpoint_transport",
         "endpoint_pin",
         "endpoint_handshake",
+        "endpoint_health",
     ];
     for table in HOT.into_iter().chain(configured) {
         let mut statement = connection.prepare(keyed).unwrap();

@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::sqlite::batch::{Batch, Means};
 use crate::sqlite::checkpoint::Progress;
 use crate::sqlite::counts;
+use crate::sqlite::endpoint_health::AllFailing;
 use crate::sqlite::failure::{Failure, Reach};
 use crate::sqlite::fatal::{Fatal, PanicGuard};
 use crate::sqlite::flush::FlushTime;
@@ -36,6 +37,8 @@ pub(super) struct Writer {
 struct Thread {
     connection: Connection,
     means: Means,
+    /// Endpoints that only fail, as of the last transaction; `None` until somebody asks.
+    failing: Option<AllFailing>,
     node: i64,
     epoch: i64,
     queue: Arc<Queue>,
@@ -80,6 +83,7 @@ impl Writer {
         let thread = Thread {
             connection,
             means,
+            failing: None,
             node,
             epoch: 0,
             queue: Arc::clone(&queue),
@@ -306,6 +310,8 @@ impl Thread {
         self.fatal.check()?;
         let mut batch = Batch::new(&self.connection, &self.means, self.node, self.epoch);
         batch.execute("BEGIN IMMEDIATE", [])?;
+        // Where the transaction fails they are read again.
+        batch.failing = self.failing.take();
         let done = work(&mut batch).and_then(|()| {
             counts::write(&mut batch)?;
             let began = Instant::now();
@@ -316,6 +322,7 @@ impl Thread {
         match done {
             Ok(_) => {
                 self.epoch = batch.epoch;
+                self.failing = batch.failing;
                 self.means.aftermath.add(batch.aftermath.into_inner());
                 Ok(())
             }

@@ -64,6 +64,10 @@ macro_rules! conformance {
                 nothing_is_told_of_itself, bounds_the_listeners, says_what_is_to_be_done;
             statistics: counts_deliveries, counts_a_resent_one_where_it_ended_last, counts_attempts,
                 counts_endpoints, forgets_counters;
+            health: knows_since_when_an_endpoint_fails, switches_off_what_only_fails,
+                who_works_now_and_then_stays, a_changed_endpoint_begins_anew,
+                those_who_are_told_of_it_stay, enables_with_a_task, enables_all_or_nothing,
+                a_retry_waits_for_the_one_that_is_switched_off;
             model: behaves_like_the_model;
         }
     };

@@ -15,6 +15,7 @@ mod endpoints;
 mod event_types;
 mod findings;
 mod handshakes;
+mod health;
 mod history;
 mod model;
 mod operational;

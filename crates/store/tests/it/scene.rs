@@ -14,6 +14,7 @@ use hookseal_domain::delivery::outcome::Outcome;
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
 use hookseal_domain::endpoint::discipline::Discipline;
 use hookseal_domain::endpoint::headers::EndpointHeaders;
+use hookseal_domain::endpoint::health::{HealthRule, Sign};
 use hookseal_domain::endpoint::url::EndpointUrl;
 use hookseal_domain::endpoint::{EndpointSpec, ParkOn};
 use hookseal_domain::event_type::EventTypeName;
@@ -196,6 +197,10 @@ impl<'s> Scene<'s> {
             claim: self.claims.lock().get(&key).copied().unwrap_or(0),
             next,
             endpoint_gone_at: None,
+            sign: if delivered { Sign::Works } else { Sign::Fails },
+            health_rule: HealthRule {
+                disable_after: Some(days(5)),
+            },
         }
     }
 

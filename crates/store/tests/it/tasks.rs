@@ -69,14 +69,14 @@ fn filter(wanted: Wanted) -> ReplayFilter {
 
 impl Scene<'_> {
     /// All the time so far.
-    fn so_far(&self) -> Span {
+    pub(crate) fn so_far(&self) -> Span {
         Span {
             since: START,
             until: self.now(),
         }
     }
 
-    fn new_task(&self, org: OrgId, work: TaskWork) -> NewTask {
+    pub(crate) fn new_task(&self, org: OrgId, work: TaskWork) -> NewTask {
         NewTask {
             id: self.id(),
             org,
@@ -101,7 +101,7 @@ impl Scene<'_> {
         .await
     }
 
-    async fn running(&self) -> RunningTask {
+    pub(crate) async fn running(&self) -> RunningTask {
         let next = self.store.next_task(None).await.unwrap().unwrap();
         self.store.take_task(next).await.unwrap().unwrap()
     }

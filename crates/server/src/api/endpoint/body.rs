@@ -121,8 +121,7 @@ pub(crate) struct EndpointUpdate {
     #[serde(default)]
     #[schema(default = "", max_length = 4096)]
     description: String,
-    /// Whether deliveries are held. `false` also enables an endpoint that was disabled because it
-    /// answered 410.
+    /// Whether deliveries are held. `false` also enables an endpoint that Hookseal disabled.
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
@@ -187,8 +186,7 @@ pub(crate) struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, max_length = 4096)]
     description: Option<String>,
-    /// Whether deliveries are held. `false` also enables an endpoint that was disabled because it
-    /// answered 410.
+    /// Whether deliveries are held. `false` also enables an endpoint that Hookseal disabled.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     disabled: Option<bool>,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use hookseal_domain::endpoint::Endpoint;
+use hookseal_domain::endpoint::{Endpoint, SwitchedOff};
+use hookseal_domain::operational::DisabledBy;
 
 use crate::api::endpoint::discipline::DisciplineOut;
 use crate::api::wire::{At, text};
@@ -26,9 +27,17 @@ pub(crate) struct EndpointOut {
     uid: Option<String>,
     /// For people.
     description: String,
-    /// Whether deliveries are held, by you or because it answered 410.
+    /// Whether deliveries are held, by you or for the reason in `disabledReason`.
     #[schema(value_type = bool, required = false, default = false)]
     disabled: bool,
+    /// Why they are held: `client`, `gone` (it answered 410) or `failing` (nothing but failure came of
+    /// it for the configured time). An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    disabled_reason: Option<&'static str>,
+    /// Since when nothing but failure came of it. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<At>,
     /// The wanted event types.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1)]
@@ -69,6 +78,11 @@ impl EndpointOut {
     /// As it goes out.
     pub(crate) fn of(endpoint: Endpoint) -> Self {
         let disabled = is_disabled(&endpoint);
+        let disabled_reason = endpoint.disabled_by().map(DisabledBy::as_str);
+        let failing_since = match endpoint.switched_off {
+            Some(SwitchedOff::Failing { since, .. }) => Some(since),
+            Some(SwitchedOff::Gone { .. }) | None => endpoint.failing_since,
+        };
         let spec = endpoint.spec;
         let event_types = texts(spec.subscription.event_types);
         let filter = spec.subscription.filter;
@@ -78,6 +92,8 @@ impl EndpointOut {
             uid: spec.uid.map(|uid| uid.to_string()),
             description: spec.description,
             disabled,
+            disabled_reason,
+            failing_since: failing_since.map(At),
             filter_types: event_types.clone(),
             event_types,
             channels: texts(spec.subscription.channels),

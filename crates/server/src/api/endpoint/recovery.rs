@@ -312,7 +312,7 @@ fn check_span(
     Some(Span { since, until })
 }
 
-fn check_time(text: &str) -> Result<Timestamp, Violation> {
+pub(super) fn check_time(text: &str) -> Result<Timestamp, Violation> {
     Timestamp::parse_rfc3339(text)
         .map_err(|error| Violation::new("value_error.datetime", error.to_string()))
 }

@@ -76,6 +76,7 @@ const MATRIX: &[(&str, For)] = &[
     ("v1.message-attempt.get", For::OwnApplication),
     ("v1.message-attempt.expunge-content", For::Organisation),
     ("v1.message-attempt.resend", For::OwnApplication),
+    ("v1.endpoint.enable", For::OwnApplication),
     ("v1.endpoint.recover", For::OwnApplication),
     ("v1.endpoint.replay-missing", For::OwnApplication),
     ("v1.endpoint.bulk-replay", For::OwnApplication),

@@ -24,6 +24,7 @@ use hookseal_domain::access::Principal;
 use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
 use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
+use hookseal_domain::endpoint::health::HealthRule;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::KeyKind;
@@ -341,6 +342,7 @@ fn engine_config() -> EngineConfig {
     EngineConfig {
         retry_schedule: RetrySchedule::default(),
         breaker_rule: BreakerRule::default(),
+        health_rule: HealthRule::default(),
         attempt_timeout: Duration::from_secs(5),
         in_flight_per_endpoint_max: 4,
         in_flight_max: 64,

@@ -16,13 +16,13 @@ use crate::support::world;
 const ENDPOINTS: &str = "/api/v1/operational-webhook/endpoint";
 
 /// A receiver of the provider's own.
-struct Told {
+pub(super) struct Told {
     id: String,
     receiver: FakeEndpoint,
 }
 
 impl Told {
-    async fn of(world: &World, properties: Value) -> anyhow::Result<Self> {
+    pub(super) async fn of(world: &World, properties: Value) -> anyhow::Result<Self> {
         let receiver = FakeEndpoint::plain([200]).await?;
         let mut endpoint = properties;
         endpoint["url"] = receiver.url().into();
@@ -31,8 +31,15 @@ impl Told {
         Ok(Self { id, receiver })
     }
 
+    /// The events that came so far.
+    pub(super) fn received(&self) -> anyhow::Result<Vec<Value>> {
+        let received = self.receiver.received().into_iter();
+        let events = received.map(|one| serde_json::from_slice(&one.body));
+        Ok(events.collect::<Result<_, _>>()?)
+    }
+
     /// Waits until so many events of each type came, each signed, and returns their data.
-    async fn hears(
+    pub(super) async fn hears(
         &self,
         world: &World,
         expect: &[(&str, usize)],

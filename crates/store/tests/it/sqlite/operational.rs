@@ -3,12 +3,13 @@
 use rusqlite::Connection;
 
 use hookseal_domain::delivery::{Ended, Next};
+use hookseal_domain::endpoint::health::Sign;
 use hookseal_store::Store;
 use hookseal_store::reference::Reference;
 
-use super::fresh;
+use super::{Fresh, fresh};
 use crate::operational::Told;
-use crate::scene::{Enabled, Scene};
+use crate::scene::{Enabled, Scene, days};
 
 #[tokio::test]
 async fn what_is_told_and_what_happened_are_written_together() {
@@ -65,4 +66,50 @@ async fn a_broken_listener_keeps_nothing_from_being_written() {
     scene.end(key, Ended::Exhausted).await;
     assert_eq!(scene.attempts(key.message).await, 1);
     assert!(told.all().await.is_empty());
+}
+
+#[tokio::test]
+async fn health_outlives_the_process_and_what_is_rolled_back() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let endpoint = scene.endpoint().await;
+    let since = scene.signs(endpoint, Sign::Fails).await;
+    let sabotage = Connection::open(fresh.directory.path().join("hookseal.db")).unwrap();
+    let trigger = "CREATE TRIGGER sabotage BEFORE DELETE ON pending BEGIN \
+        SELECT RAISE(ABORT, 'sabotage'); END";
+    sabotage.execute_batch(trigger).unwrap();
+    scene.signs(endpoint, Sign::Works).await;
+    sabotage.execute_batch("DROP TRIGGER sabotage").unwrap();
+    scene.later(days(3));
+    scene.signs(endpoint, Sign::Fails).await;
+
+    let (app, now) = (scene.app, scene.now());
+    let Fresh { store, directory } = fresh;
+    drop(store);
+    let store = super::open(directory.path()).unwrap();
+    store.begin_epoch(now).await.unwrap();
+    let found = store.endpoint(app, &Reference::Id(endpoint)).await;
+    assert_eq!(found.unwrap().unwrap().failing_since, Some(since));
+}
+
+#[tokio::test]
+async fn what_is_deleted_has_no_health() {
+    let fresh = fresh();
+    let scene = Scene::new(&fresh.store).await;
+    let (one, other) = (scene.endpoint().await, scene.endpoint().await);
+    let late = scene.tried(one, Sign::Fails).await;
+    scene.signs(one, Sign::Fails).await;
+    scene.signs(other, Sign::Fails).await;
+    let connection = Connection::open(fresh.directory.path().join("hookseal.db")).unwrap();
+    let failing = || {
+        let count = "SELECT count(*) FROM endpoint_health";
+        connection.query_row(count, [], |row| row.get::<_, i64>(0))
+    };
+    assert_eq!(failing(), Ok(2));
+    let (app, now) = (scene.app, scene.now());
+    fresh.store.delete_endpoint(app, one, now).await.unwrap();
+    scene.record(late).await;
+    assert_eq!(failing(), Ok(1));
+    fresh.store.delete_application(app, now).await.unwrap();
+    assert_eq!(failing(), Ok(0));
 }
