@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::limits::{IN_PLACE_CHAIN_MAX, IN_PLACE_MAX};
 use crate::schema::SchemaFault;
 
+pub(crate) use crate::graph::build::anchors;
+
 /// The subschemas of a schema. They are named by their rank: what applies a schema to its own value
 /// has a lower one than that schema.
 #[derive(Debug)]

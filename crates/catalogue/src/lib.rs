@@ -5,10 +5,17 @@
 //! itself. Whatever a document holds, the work that is done on it is bounded.
 
 mod cost;
+pub mod document;
+mod embedded;
+pub mod export;
 mod graph;
+pub mod import;
 pub mod json;
+mod keywords;
 pub mod limits;
+mod room;
 pub mod sample;
 pub mod schema;
 pub mod schema_set;
+mod standalone;
 mod version;

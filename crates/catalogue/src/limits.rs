@@ -30,3 +30,23 @@ pub const EVALUATIONS_MAX: u64 = 2_000_000;
 pub const EXPLAINED_MAX: u64 = 50_000;
 /// Most evaluations that are made at once, by whoever asks: about a millisecond.
 pub const QUICK_MAX: u64 = 10_000;
+/// Most levels of a document that event types are read from: what its schemas may have, and what
+/// stands around them.
+pub const DOCUMENT_LEVELS_MAX: usize = 120;
+/// Most bytes that a document has when YAML's aliases are written out, and that its schemas have when
+/// each has a copy of what it refers to. Several times what a request may have; in memory several times
+/// as much.
+pub const IMPORT_BYTES_MAX: usize = 16 << 20;
+/// What each value counts of that besides its text.
+pub const IMPORT_BYTES_PER_VALUE: usize = 16;
+/// What each regular expression counts of that: some thousands can be compiled within seconds.
+pub const IMPORT_BYTES_PER_PATTERN: usize = 4096;
+/// Most aliases of a document in YAML, and most anchors: who writes by hand uses a few.
+pub const ALIASES_MAX: usize = 1_000;
+/// Most event types of one document: they are compared one by one, and written in one transaction.
+pub const IMPORT_EVENT_TYPES_MAX: usize = 1_000;
+/// Most faults that are told of one document: more help nobody.
+pub const FAULTS_MAX: usize = 50;
+/// Most references that are followed from one place to what they mean: real documents need one, seldom
+/// two.
+pub const FOLLOWED_MAX: usize = 8;

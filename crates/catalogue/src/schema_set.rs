@@ -58,14 +58,52 @@ impl SchemaSet {
         if !versions.values().all(Value::is_object) {
             return Err(SchemaSetFault::NoObject);
         }
-        if versions.len() > VERSIONS_MAX {
+        let set = Self(versions);
+        set.check_bounds()?;
+        Ok(set)
+    }
+
+    /// Whether there are not too many versions, with names that are not too long.
+    pub(crate) fn check_bounds(&self) -> Result<(), SchemaSetFault> {
+        if self.0.len() > VERSIONS_MAX {
             return Err(SchemaSetFault::TooMany);
         }
         let named = |name: &String| (1..=VERSION_BYTES_MAX).contains(&name.len());
-        if !versions.keys().all(named) {
+        if !self.0.keys().all(named) {
             return Err(SchemaSetFault::Name);
         }
-        Ok(Self(versions))
+        Ok(())
+    }
+
+    /// A name for one more version that is newer than all others: the next number, if that is.
+    pub(crate) fn next_version(&self) -> String {
+        let numbers = self.0.keys().filter_map(|name| name.parse::<u32>().ok());
+        let number = numbers.max().unwrap_or_default().saturating_add(1);
+        let name = number.to_string();
+        match self.newest() {
+            Some((newest, _)) if compare(newest, &name).is_ge() => format!("{newest}.2"),
+            _ => name,
+        }
+    }
+
+    /// Whether there is a version of this name.
+    pub(crate) fn has(&self, version: &str) -> bool {
+        self.0.contains_key(version)
+    }
+
+    /// Adds a version, or replaces it.
+    pub(crate) fn put(&mut self, version: String, schema: Value) {
+        self.0.insert(version, schema);
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.iter()
+    }
+
+    /// As it is stored.
+    pub fn to_text(&self) -> String {
+        serde_json::json!(self.0).to_string()
     }
 
     /// The newest version with its schema: numbers in the names are compared as numbers, everything
@@ -88,6 +126,26 @@ mod tests {
         let set = SchemaSet::parse(r#"{"9": {}, "10": {"title": "x"}, "2": {}}"#).unwrap();
         assert_eq!(set.newest().map(|(version, _)| version), Some("10"));
         assert_eq!(SchemaSet::parse("{}").unwrap().newest(), None);
+    }
+
+    #[test]
+    fn the_next_version_is_newer_than_all() {
+        let check = |text: &str, expect: &str| {
+            let mut set = SchemaSet::parse(text).unwrap();
+            let name = set.next_version();
+            assert_eq!(name, expect, "{text}");
+            assert!(!set.has(&name), "{text}");
+            set.put(name, serde_json::json!({}));
+            assert_eq!(set.newest().unwrap().0, expect, "{text}");
+        };
+        check("{}", "1");
+        check(r#"{"1": {}, "9": {}}"#, "10");
+        check(r#"{"v1": {}}"#, "1");
+        check(r#"{"v1.2": {}, "1": {}}"#, "2");
+        check(r#"{"2026-01-31": {}}"#, "2026-01-31.2");
+        check(r#"{"2026-01-31.2": {}}"#, "2026-01-31.2.2");
+        check(r#"{"4294967295": {}}"#, "4294967295.2");
+        check(r#"{"99999999999999999999": {}}"#, "99999999999999999999.2");
     }
 
     #[test]

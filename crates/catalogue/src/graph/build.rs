@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::graph::Node;
 use crate::json::{joined, local_fragment};
+use crate::keywords::DATA;
 use crate::limits::{PATTERNS_MAX, SUBSCHEMAS_MAX};
 use crate::schema::SchemaFault;
 
@@ -21,8 +22,6 @@ const ITEM: [&str; 3] = ["additionalItems", "contains", "unevaluatedItems"];
 const PROPERTY: [&str; 2] = ["propertyNames", "unevaluatedProperties"];
 /// Keywords with schemas that only references apply.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
-/// Keywords that hold data, which may look like schemas.
-const DATA: [&str; 5] = ["const", "default", "enum", "example", "examples"];
 
 /// The nodes, the root first, and how many regular expressions there are.
 pub(super) fn nodes(schema: &Value) -> Result<(Vec<Node>, usize), SchemaFault> {
@@ -187,7 +186,7 @@ impl<'s> Reader<'s> {
 }
 
 /// The names that references may use, with where they are given.
-fn anchors(schema: &Value) -> BTreeMap<&str, String> {
+pub(crate) fn anchors(schema: &Value) -> BTreeMap<&str, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![(String::new(), schema)];
     while let Some((pointer, value)) = open.pop() {
