@@ -24,19 +24,43 @@ use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::rows::{Typed, json, rows_to_read};
 
 macro_rules! select {
-    ($which:literal) => {
+    ($from:literal, $which:expr) => {
         concat!(
             "SELECT org, name, description, archived, deprecated, feature_flags, group_name, ",
-            "schemas, validation, retry_schedule, created_at, updated_at FROM event_type WHERE org = ?1 AND ",
+            "schemas, validation, retry_schedule, created_at, updated_at FROM ",
+            $from,
+            " WHERE org = ?1 AND ",
             $which
         )
     };
 }
 
-const ONE: &str = select!("name = ?2");
-const LIST_UP: &str = select!("name > ?2 AND name < ?3 AND archived <= ?5 ORDER BY name LIMIT ?4");
-const LIST_DOWN: &str =
-    select!("name > ?2 AND name < ?3 AND archived <= ?5 ORDER BY name DESC LIMIT ?4");
+/// Up and down.
+macro_rules! list {
+    ($from:literal, $which:literal) => {
+        [list!($from, $which, "ASC"), list!($from, $which, "DESC")]
+    };
+    ($from:literal, $which:literal, $order:literal) => {
+        select!(
+            $from,
+            concat!(
+                "name > ?2 AND name < ?3",
+                $which,
+                " ORDER BY name ",
+                $order,
+                " LIMIT ?4"
+            )
+        )
+    };
+}
+
+const ONE: &str = select!("event_type", "name = ?2");
+const ALL: [&str; 2] = list!("event_type", "");
+/// By an index without archived ones: there may be any number of them.
+const CURRENT: [&str; 2] = list!(
+    "event_type INDEXED BY event_type_current",
+    " AND archived = 0"
+);
 const PUT: &str = "INSERT INTO event_type (org, name, description, archived, deprecated, \
     feature_flags, group_name, schemas, validation, retry_schedule, created_at, updated_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (org, name) DO UPDATE SET \
@@ -47,7 +71,8 @@ const ARCHIVE: &str = "UPDATE event_type SET archived = 1, updated_at = ?3 \
 const DELETE: &str = "DELETE FROM event_type WHERE org = ?1 AND name = ?2";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 5] = [ONE, LIST_UP, LIST_DOWN, ARCHIVE, DELETE];
+pub(super) const STATEMENTS: [&str; 7] =
+    [ONE, ALL[0], ALL[1], CURRENT[0], CURRENT[1], ARCHIVE, DELETE];
 
 /// Makes an event type, or brings an archived one back.
 pub(super) async fn create(
@@ -221,9 +246,12 @@ pub(super) async fn list(
         let top = ToSqlOutput::from(&[][..]);
         let low = key.filter(|_| up).unwrap_or_default();
         let high = key.filter(|_| !up).map_or(top, ToSqlOutput::from);
-        let archived = listing == EventTypeListing::WithArchived;
-        let which = params![org.as_bytes(), low, high, rows_to_read(&page), archived];
-        let sql = if up { LIST_UP } else { LIST_DOWN };
+        let which = params![org.as_bytes(), low, high, rows_to_read(&page)];
+        let [ascending, descending] = match listing {
+            EventTypeListing::Current => CURRENT,
+            EventTypeListing::WithArchived => ALL,
+        };
+        let sql = if up { ascending } else { descending };
         Ok(page.page_of(all(connection, sql, which, read)?))
     };
     store.readers.ask(list).await

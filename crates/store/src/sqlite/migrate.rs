@@ -64,6 +64,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "health",
         include_str!("../../migrations/sqlite/0014_health.sql"),
     ),
+    (
+        "current_event_types",
+        include_str!("../../migrations/sqlite/0015_current_event_types.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

@@ -109,6 +109,24 @@ fn no_statement_reads_a_whole_table_or_sorts() {
 }
 
 #[test]
+fn lists_of_event_types_come_by_no_archived_ones() {
+    let connection = schema();
+    let listed = |sql| plan(&connection, sql);
+    let [_, all_up, all_down, up, down, ..] = event_types::STATEMENTS;
+    let by = |index: &str| {
+        vec![format!(
+            "SEARCH event_type USING INDEX {index} (org=? AND name>? AND name<?)"
+        )]
+    };
+    for sql in [up, down] {
+        assert_eq!(listed(sql), by("event_type_current"), "{sql}");
+    }
+    for sql in [all_up, all_down] {
+        assert_eq!(listed(sql), by("sqlite_autoindex_event_type_1"), "{sql}");
+    }
+}
+
+#[test]
 fn claims_use_the_index_made_for_them() {
     let connection = schema();
     let first = |sql| plan(&connection, sql).remove(0);
