@@ -1,6 +1,8 @@
 //! `/api/v1/event-type`: the catalogue of what happens.
 
 mod body;
+mod export;
+mod import;
 mod retry_schedule;
 mod schemas;
 
@@ -45,6 +47,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list, create))
         .routes(routes!(get, put, patch, delete))
         .merge(retry_schedule::routes())
+        .merge(import::routes())
+        .merge(export::routes())
 }
 
 /// Which event types.

@@ -8,6 +8,7 @@ mod catalogue;
 mod cloud_events;
 mod contract;
 mod discipline;
+mod documents;
 mod enabling;
 mod environment;
 mod filters;

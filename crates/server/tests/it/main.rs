@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod cloud_events;
 mod demo;
+mod documents;
 mod fuzz;
 mod generated;
 mod hostile;

@@ -60,6 +60,10 @@ const RULES: &[(&str, &str)] = &[
         "A retry schedule has at most 50 steps of at most 7 days, in whole milliseconds, and ends before the server forgets messages.",
     ),
     (
+        "value_error.document",
+        "The document must be readable and of the kind that the path names, with something in it to import.",
+    ),
+    (
         "value_error.schema",
         "A schema must be one in JSON Schema 2020-12 or draft 7, within the bounds of the guide; `loc` goes on inside of it.",
     ),

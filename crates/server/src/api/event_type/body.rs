@@ -17,12 +17,12 @@ use crate::api::error::violations::Violations;
 use crate::api::wire::{At, Patch, present, text};
 
 /// The bounds of a description.
-const DESCRIPTION: Length = Length {
+pub(super) const DESCRIPTION: Length = Length {
     min: 0,
     max: DESCRIPTION_BYTES_MAX,
 };
 /// Most feature flags of one event type: more say nothing any more.
-const FEATURE_FLAGS_MAX: usize = 50;
+pub(super) const FEATURE_FLAGS_MAX: usize = 50;
 
 /// An event type to make.
 #[derive(Default, Deserialize, ToSchema)]
@@ -327,7 +327,7 @@ impl EventTypeOut {
 }
 
 /// Flags and groups have the shape of event type names.
-fn check_flag(text: &str) -> Result<String, Violation> {
+pub(super) fn check_flag(text: &str) -> Result<String, Violation> {
     EventTypeName::parse(text).map(|name| name.to_string())
 }
 

@@ -62,6 +62,10 @@ async function eventTypes(svix) {
   assert((await svix.eventType.list()).data.some((row) => row.name === "node.tested"));
   await svix.eventType.create({ name: "node.ended", description: "" });
   await svix.eventType.delete("node.ended");
+  const specRaw = "openapi: 3.1.0\nwebhooks: {node.pet: {post: {summary: A pet came}}}\n";
+  const dry = await svix.eventType.importOpenapi({ specRaw, dryRun: true });
+  assert.deepEqual(dry.data.toModify.map((row) => row.description), ["A pet came"]);
+  assert.deepEqual((await svix.eventType.importOpenapi({ specRaw })).data.modified, ["node.pet"]);
 }
 
 async function endpoints(svix, app, url) {

@@ -37,6 +37,7 @@ from svix.models import (
     EndpointUpsertIn,
     EnvironmentIn,
     EventExampleIn,
+    EventTypeImportOpenApiIn,
     EventTypeIn,
     EventTypePatch,
     EventTypeUpsertIn,
@@ -126,6 +127,21 @@ def event_types(svix):
     assert "python.tested" in [row.name for row in svix.event_type.list().data]
     svix.event_type.create(EventTypeIn(name="python.ended", description=""))
     svix.event_type.delete("python.ended")
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}}}
+    hook = {"post": {"description": "A pet came", "deprecated": True, "requestBody": body}}
+    pets = {"openapi": "3.1.0", "info": {"title": "Pets", "version": "1"}, "webhooks": {"python.pet": hook}}
+    pets["components"] = {"schemas": {"Pet": {"type": "object", "required": ["name"]}}}
+    dry = svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec=pets, dry_run=True)).data
+    assert [(row.name, row.description, row.deprecated) for row in dry.to_modify] == [("python.pet", "A pet came", True)]
+    assert refused(404, lambda: svix.event_type.get("python.pet")).code == "not_found"
+    made = svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec_raw=json.dumps(pets))).data
+    assert (made.modified, made.to_modify) == (["python.pet"], None)
+    assert svix.event_type.get("python.pet").schemas["1"] == pets["components"]["schemas"]["Pet"]
+    assert svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec=pets)).data.modified == []
+    hook["post"]["requestBody"] = {"$ref": "https://example.com/pet.json"}
+    wrong = refused(422, lambda: svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec=pets)))
+    place = ["body", "spec", "webhooks", "python.pet", "post", "requestBody", "$ref"]
+    assert wrong.detail[0].loc == place, wrong.detail
 
 
 def endpoints(svix, app, receiver):

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::shop::{Shop, request};
 
 /// What a client of the Svix API may rely on: method, path below `/api/v1`, operation.
-const OPERATIONS: [(&str, &str, &str); 58] = [
+const OPERATIONS: [(&str, &str, &str); 60] = [
     ("get", "/app", "v1.application.list"),
     ("post", "/app", "v1.application.create"),
     ("get", "/app/{app_id}", "v1.application.get"),
@@ -219,6 +219,16 @@ const OPERATIONS: [(&str, &str, &str); 58] = [
         "put",
         "/stats/usage/event-types",
         "v1.statistics.aggregate-event-types",
+    ),
+    (
+        "post",
+        "/event-type/import/openapi",
+        "v1.event-type.import-openapi",
+    ),
+    (
+        "post",
+        "/event-type/export/openapi",
+        "v1.event-type.export-openapi",
     ),
     ("get", "/health", "v1.health.get"),
 ];
