@@ -81,7 +81,8 @@ pub trait TokenStore: Send + Sync {
         at: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Ends tokens of an application by when they were issued: a change of its routing.
+    /// Ends tokens of an application by when they were issued, with its one-time tokens: a change of
+    /// its routing.
     async fn cut_tokens_off(&self, app: AppId, cutoff: Cutoff) -> Result<(), ChangeError>;
 
     /// Ends one token of an application, which would have ended at `ends_at`.
@@ -95,7 +96,7 @@ pub trait TokenStore: Send + Sync {
     /// Whether that was done to it.
     async fn is_token_ended(&self, hash: TokenHash) -> Result<bool, StoreError>;
 
-    /// Keeps what may be taken once with a one-time token.
+    /// Keeps what may be taken once with a one-time token, as long as its application is there.
     async fn keep_one_time_token(
         &self,
         hash: TokenHash,

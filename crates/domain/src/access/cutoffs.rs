@@ -1,17 +1,20 @@
 //! Up to when tokens of an application were issued that hold no more, and from when on.
 //!
-//! **Invariant:** a token that has died, or has a time to die at, never gets a later one.
+//! **Invariant:** a token that has died, or has a time to die at, never gets a later one; what is
+//! issued once a cutoff was said is dated after it, also in the same millisecond.
+
+use std::time::Duration;
 
 use crate::time::Timestamp;
 
 /// Most cutoffs that are kept apart; with one more, the two latest become one, which is the stricter.
 const CUTOFFS_MAX: usize = 8;
 
-/// What a person said once: all that was issued before is to end.
+/// What a person said once: all that was issued by then is to end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cutoff {
-    /// Tokens issued before this end.
-    pub issued_before: Timestamp,
+    /// Tokens issued up to and in this millisecond end.
+    pub issued_until: Timestamp,
     /// When they end.
     pub at: Timestamp,
 }
@@ -36,20 +39,29 @@ impl Cutoffs {
     /// Whether a token has ended. One that does not say when it was issued counts as the oldest.
     pub fn ended(&self, issued_at: Option<Timestamp>, now: Timestamp) -> bool {
         let issued_at = issued_at.unwrap_or_default();
-        let ends = |cutoff: &&Cutoff| issued_at < cutoff.issued_before;
+        let ends = |cutoff: &&Cutoff| issued_at <= cutoff.issued_until;
         self.0.iter().filter(ends).any(|cutoff| cutoff.at <= now)
     }
 
-    /// Adds one. What it makes superfluous is dropped: an earlier one that ends fewer tokens no sooner.
+    /// When a token counts as issued that is issued now: after all that was said, so that it is not
+    /// born dead.
+    pub fn dated(&self, now: Timestamp) -> Timestamp {
+        let last = self.0.iter().map(|cutoff| cutoff.issued_until).max();
+        last.map_or(now, |last| now.max(last.plus(Duration::from_millis(1))))
+    }
+
+    /// Adds one, which ends what was issued since the others, too, if it was in the same millisecond.
+    /// What it makes superfluous is dropped: an earlier one that ends fewer tokens no sooner.
     #[must_use]
-    pub fn with(mut self, new: Cutoff) -> Self {
-        let superfluous = |old: &Cutoff| old.issued_before <= new.issued_before && old.at >= new.at;
+    pub fn with(mut self, mut new: Cutoff) -> Self {
+        new.issued_until = self.dated(new.issued_until);
+        let superfluous = |old: &Cutoff| old.at >= new.at;
         self.0.retain(|old| !superfluous(old));
         self.0.push(new);
         while self.0.len() > CUTOFFS_MAX {
             let last = self.0.pop();
             if let (Some(merged), Some(last)) = (self.0.last_mut(), last) {
-                merged.issued_before = merged.issued_before.max(last.issued_before);
+                merged.issued_until = merged.issued_until.max(last.issued_until);
                 merged.at = merged.at.min(last.at);
             }
         }
@@ -65,9 +77,9 @@ mod tests {
         Timestamp::from_millis(secs * 1000)
     }
 
-    fn cutoff(issued_before: i64, ends: i64) -> Cutoff {
+    fn cutoff(issued_until: i64, ends: i64) -> Cutoff {
         Cutoff {
-            issued_before: at(issued_before),
+            issued_until: at(issued_until),
             at: at(ends),
         }
     }
@@ -78,10 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_issued_before_ends() {
+    fn what_was_issued_by_then_ends() {
         let cutoffs = Cutoffs::default().with(cutoff(100, 100));
         check(&cutoffs, 99, 100, true);
-        check(&cutoffs, 100, 100, false);
+        check(&cutoffs, 100, 100, true);
+        check(&cutoffs, 101, 101, false);
         check(&cutoffs, 99, 99, false);
         assert!(cutoffs.ended(None, at(100)), "older than all");
         assert!(!Cutoffs::default().ended(None, at(100)));
@@ -113,6 +126,22 @@ mod tests {
         assert_eq!(cutoffs.as_slice().len(), CUTOFFS_MAX);
         check(&cutoffs, 989, 1990, true);
         check(&cutoffs, 9, 1010, true);
-        check(&cutoffs, 990, 9999, false);
+        check(&cutoffs, 991, 9999, false);
+    }
+
+    #[test]
+    fn what_is_issued_in_the_same_millisecond_lives_until_the_next_word() {
+        let now = at(100);
+        let mut cutoffs = Cutoffs::default();
+        assert_eq!(cutoffs.dated(now), now);
+        for _ in 0..3 {
+            let issued = cutoffs.dated(now);
+            assert!(!cutoffs.ended(Some(issued), now), "born dead: {cutoffs:?}");
+            cutoffs = cutoffs.with(cutoff(100, 100));
+            assert!(cutoffs.ended(Some(issued), now), "{cutoffs:?}");
+        }
+        assert_eq!(cutoffs.as_slice().len(), 1);
+        let later = at(200);
+        assert_eq!(cutoffs.dated(later), later);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::access::scopes::Scopes;
 use crate::id::{AppId, OrgId};
+use crate::time::Timestamp;
 
 /// What such a token says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,4 +17,6 @@ pub struct PortalGrant {
     pub feature_flags: Vec<String>,
     /// How long it lasts from when it is made, in seconds.
     pub lasts_secs: u32,
+    /// As of when it counts as issued, whenever it is made: what ends the one ends the other.
+    pub issued_at: Timestamp,
 }

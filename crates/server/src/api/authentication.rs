@@ -13,6 +13,7 @@ use hookseal_domain::access::api_token::{ApiTokenText, RANDOM_BYTES, TokenHash};
 use hookseal_domain::access::cutoffs::Cutoff;
 use hookseal_domain::access::portal::PortalGrant;
 use hookseal_domain::secret::Secret;
+use hookseal_store::reference::AppRef;
 
 use crate::api::access::{Anybody, AppPath, Authorized, ManagedApplication, Organisation};
 use crate::api::authentication::body::{
@@ -65,7 +66,7 @@ async fn logout(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Ends all tokens of an application that were issued before now.
+/// Ends all tokens of an application that were issued by now, one-time tokens included.
 ///
 /// A token that does not say when it was issued (`iat`) counts as issued before.
 #[utoipa::path(post, path = "/api/v1/auth/app/{app_id}/expire-all", operation_id = "v1.authentication.expire-all", tag = "Authentication",
@@ -79,7 +80,7 @@ async fn expire_all(
     let grace = input.read::<ExpireTokensIn>()?.check()?;
     let (app, now) = (own.id(), api.engine.now());
     let cutoff = Cutoff {
-        issued_before: now,
+        issued_until: now,
         at: now.plus(grace),
     };
     api.change(WHAT, app, move |store| async move {
@@ -115,6 +116,7 @@ async fn portal_access(
         scopes: access.scopes,
         feature_flags: access.feature_flags,
         lasts_secs: access.lasts_secs,
+        issued_at: routing.token_cutoffs.dated(api.engine.now()),
     };
     let token = api.mint_portal(&grant)?;
     let key = api.one_time_token(grant).await?;
@@ -134,6 +136,7 @@ async fn exchange(State(api): State<Api>, input: Input) -> Result<Response, ApiE
     let (store, now) = (api.engine.store(), api.engine.now());
     let grant = store.take_one_time_token(hash, now).await?;
     let grant = grant.ok_or(AuthError::Unknown)?;
+    api.check_not_ended(&grant).await?;
     let token = api.mint_portal(&grant)?;
     Ok(ok(&OneTimeTokenOut::of(&grant, &token)))
 }
@@ -148,6 +151,19 @@ impl ApiContext {
         ended.map_err(|error| ApiError::change("the token", error))
     }
 
+    /// A grant is as good as a token that was issued then: it may have been cut off while it was kept
+    /// or taken.
+    async fn check_not_ended(&self, grant: &PortalGrant) -> Result<(), ApiError> {
+        let app = AppRef::Id(grant.app);
+        let routing = self.engine.routing(grant.org, &app).await?;
+        let routing = routing.ok_or(AuthError::Unknown)?;
+        let now = self.engine.now();
+        if routing.token_cutoffs.ended(Some(grant.issued_at), now) {
+            return Err(AuthError::Unknown.into());
+        }
+        Ok(())
+    }
+
     fn mint_portal(&self, grant: &PortalGrant) -> Result<Secret<String>, ApiError> {
         let minted = self.auth.mint_portal(grant, self.engine.now());
         minted.map_err(|error| ApiError::internal(&error))
@@ -160,8 +176,7 @@ impl ApiContext {
         let expires_at = now.plus(ONE_TIME_TOKEN_LASTS);
         let store = self.engine.store();
         let kept = store.keep_one_time_token(text.hash(), grant, expires_at, now);
-        kept.await
-            .map_err(|error| ApiError::change("the token", error))?;
+        kept.await.map_err(|error| ApiError::change(WHAT, error))?;
         Ok(text)
     }
 

@@ -137,6 +137,7 @@ pub(crate) fn mint_portal(
     let claims = NewClaims {
         scopes: Some(grant.scopes.names().collect()),
         flags: &grant.feature_flags,
+        iat: numeric(grant.issued_at),
         ..NewClaims::of(principal, now, Some(now.plus(lasts)))
     };
     sign(shared_secret, &claims)
@@ -269,13 +270,17 @@ impl NewClaims<'_> {
             iss: "hookseal",
             sub,
             org,
-            iat: now.since(Timestamp::default()).as_secs_f64(),
+            iat: numeric(now),
             nbf: now.as_secs(),
             exp: expires_at.map(Timestamp::as_secs),
             scopes: None,
             flags: &[],
         }
     }
+}
+
+fn numeric(at: Timestamp) -> f64 {
+    at.since(Timestamp::default()).as_secs_f64()
 }
 
 /// A shared secret is for HMAC only, everything else is a public key.

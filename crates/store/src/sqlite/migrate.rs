@@ -68,6 +68,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "current_event_types",
         include_str!("../../migrations/sqlite/0015_current_event_types.sql"),
     ),
+    (
+        "portal_links",
+        include_str!("../../migrations/sqlite/0016_portal_links.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

@@ -27,16 +27,28 @@ const ENDED: &str = "SELECT 1 FROM ended_token WHERE hash = ?1";
 const FORGET_ENDED: &str = "DELETE FROM ended_token WHERE hash IN (SELECT hash FROM ended_token \
     WHERE forget_at IS NOT NULL AND forget_at <= ?1 ORDER BY forget_at LIMIT ?2)";
 const KEEP: &str = "INSERT INTO one_time_token \
-    (hash, org, app, scopes, feature_flags, lasts_secs, expires_at) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    (hash, org, app, scopes, feature_flags, lasts_secs, expires_at, issued_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const FORGET_UNUSED: &str = "DELETE FROM one_time_token WHERE hash IN (SELECT hash \
     FROM one_time_token WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
-const KEPT: &str = "SELECT hash, org, app, scopes, feature_flags, lasts_secs FROM one_time_token \
+const KEPT: &str = "SELECT hash, org, app, scopes, feature_flags, lasts_secs, issued_at \
+    FROM one_time_token \
     WHERE hash = ?1 AND expires_at > ?2";
 const TAKE: &str = "DELETE FROM one_time_token WHERE hash = ?1";
+const SHORTEN: &str = "UPDATE one_time_token SET expires_at = min(expires_at, ?2) WHERE app = ?1";
+const FORGET_ALL: &str = "DELETE FROM one_time_token WHERE app = ?1";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 6] = [CUTOFFS, ENDED, FORGET_ENDED, FORGET_UNUSED, KEPT, TAKE];
+pub(super) const STATEMENTS: [&str; 8] = [
+    CUTOFFS,
+    ENDED,
+    FORGET_ENDED,
+    FORGET_UNUSED,
+    KEPT,
+    TAKE,
+    SHORTEN,
+    FORGET_ALL,
+];
 
 /// Up to when tokens of an application were issued that hold no more.
 pub(super) fn cutoffs(connection: &Connection, app: AppId) -> Result<Cutoffs, Failure> {
@@ -46,8 +58,8 @@ pub(super) fn cutoffs(connection: &Connection, app: AppId) -> Result<Cutoffs, Fa
     };
     let pairs: Vec<(i64, i64)> =
         serde_json::from_str(&text).map_err(|_| corrupt("token_cutoff", "cutoffs", app))?;
-    let cutoff = |(issued_before, at)| Cutoff {
-        issued_before: Timestamp::from_millis(issued_before),
+    let cutoff = |(issued_until, at)| Cutoff {
+        issued_until: Timestamp::from_millis(issued_until),
         at: Timestamp::from_millis(at),
     };
     Ok(Cutoffs::from_stored(
@@ -55,7 +67,7 @@ pub(super) fn cutoffs(connection: &Connection, app: AppId) -> Result<Cutoffs, Fa
     ))
 }
 
-/// Ends tokens of an application by when they were issued.
+/// Ends tokens of an application by when they were issued, and what would become tokens.
 pub(super) async fn cut_off(
     store: &SqliteStore,
     app: AppId,
@@ -66,14 +78,21 @@ pub(super) async fn cut_off(
             return Ok(Err(ChangeError::NotFound));
         }
         let cutoffs = cutoffs(batch.connection, app)?.with(cutoff);
-        let pair = |cutoff: &Cutoff| (cutoff.issued_before.as_millis(), cutoff.at.as_millis());
+        let pair = |cutoff: &Cutoff| (cutoff.issued_until.as_millis(), cutoff.at.as_millis());
         let pairs: Vec<_> = cutoffs.as_slice().iter().map(pair).collect();
         let row = params![Slice::of(app).as_i64(), app.raw(), json(&pairs)];
         batch.execute(PUT_CUTOFFS, row)?;
+        batch.execute(SHORTEN, [app.raw(), cutoff.at.as_millis()])?;
         batch.changed(app, 0)?;
         Ok(Ok(()))
     };
     store.writer.change(cut_off).await
+}
+
+/// Forgets what would become tokens of an application that is deleted.
+pub(super) fn forget(batch: &mut Batch<'_>, app: AppId) -> Result<(), Failure> {
+    batch.execute(FORGET_ALL, [app.raw()])?;
+    Ok(())
 }
 
 /// Ends one token.
@@ -99,7 +118,7 @@ pub(super) async fn is_ended(store: &SqliteStore, hash: TokenHash) -> Result<boo
     store.readers.ask(find).await
 }
 
-/// Keeps what may be taken once.
+/// Keeps what may be taken once, unless its application was deleted meanwhile.
 pub(super) async fn keep(
     store: &SqliteStore,
     hash: TokenHash,
@@ -108,6 +127,9 @@ pub(super) async fn keep(
     now: Timestamp,
 ) -> Result<(), ChangeError> {
     let keep = move |batch: &mut Batch<'_>| {
+        if batch.version(grant.app)?.is_none() {
+            return Ok(Err(ChangeError::NotFound));
+        }
         batch.execute(FORGET_UNUSED, [now.as_millis(), FORGOTTEN_AT_ONCE])?;
         let row = params![
             hash.0,
@@ -117,6 +139,7 @@ pub(super) async fn keep(
             json(&grant.feature_flags),
             grant.lasts_secs,
             expires_at.as_millis(),
+            grant.issued_at.as_millis(),
         ];
         batch.execute(KEEP, row)?;
         Ok(Ok(()))
@@ -163,5 +186,6 @@ fn read(row: &Row<'_>) -> Result<PortalGrant, Failure> {
         scopes: scopes.ok_or_else(|| row.corrupt("scopes"))?,
         feature_flags: flags.ok_or_else(|| row.corrupt("feature_flags"))?,
         lasts_secs: row.plain("lasts_secs")?,
+        issued_at: Timestamp::from_millis(row.plain("issued_at")?),
     })
 }

@@ -57,7 +57,8 @@ macro_rules! conformance {
             findings: counts_usage, looks_up_subscriptions, finds_out_in_steps,
                 forgets_findings_with_their_task;
             tokens: keeps_api_tokens, replaces_the_text_of_a_repeated_one, bounds_api_tokens,
-                cuts_off_by_time, ends_one, takes_once;
+                cuts_off_by_time, ends_one, takes_once,
+                takes_nothing_of_an_ended_application;
             operational: is_not_among_the_others, tells_of_endpoints, tells_what_attempts_come_to,
                 tells_how_tasks_end,
                 what_does_not_happen_is_not_told, only_who_wants_to_know_is_told,

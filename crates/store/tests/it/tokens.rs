@@ -125,7 +125,7 @@ pub(crate) async fn cuts_off_by_time(store: &dyn Store) {
     let before = ended().await;
     assert!(!before.0);
     let cutoff = Cutoff {
-        issued_before: now,
+        issued_until: now,
         at: now,
     };
     store.cut_tokens_off(scene.app, cutoff).await.unwrap();
@@ -155,15 +155,56 @@ pub(crate) async fn ends_one(store: &dyn Store) {
     assert!(!ended("short").await && ended("endless").await && ended("third").await);
 }
 
-pub(crate) async fn takes_once(store: &dyn Store) {
-    let scene = Scene::new(store).await;
-    let grant = PortalGrant {
+fn grant(scene: &Scene<'_>) -> PortalGrant {
+    PortalGrant {
         org: org(),
         app: scene.app,
         scopes: Scopes::READ,
         feature_flags: vec!["beta".to_owned()],
         lasts_secs: 60,
+        issued_at: scene.now().minus(Duration::from_millis(1)),
+    }
+}
+
+pub(crate) async fn takes_nothing_of_an_ended_application(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let keep = async |text| {
+        let expires_at = scene.now().plus(days(1));
+        let kept = store.keep_one_time_token(hash(text), grant(&scene), expires_at, scene.now());
+        kept.await
     };
+    let take = async |text| {
+        let taken = store.take_one_time_token(hash(text), scene.now());
+        taken.await.unwrap().is_some()
+    };
+    let cut_off = async |grace| {
+        let cutoff = Cutoff {
+            issued_until: scene.now(),
+            at: scene.now().plus(grace),
+        };
+        store.cut_tokens_off(scene.app, cutoff).await.unwrap();
+    };
+    for text in ["graced", "late", "cut"] {
+        keep(text).await.unwrap();
+    }
+    cut_off(Duration::from_secs(60)).await;
+    assert!(take("graced").await);
+    scene.later(Duration::from_secs(60));
+    assert!(!take("late").await);
+    keep("soon").await.unwrap();
+    cut_off(Duration::ZERO).await;
+    assert!(!take("cut").await && !take("soon").await);
+    keep("new").await.unwrap();
+    let deleted = store.delete_application(scene.app, scene.now());
+    deleted.await.unwrap();
+    assert!(!take("new").await);
+    let kept = keep("later").await;
+    assert!(matches!(kept, Err(ChangeError::NotFound)), "{kept:?}");
+}
+
+pub(crate) async fn takes_once(store: &dyn Store) {
+    let scene = Scene::new(store).await;
+    let grant = grant(&scene);
     let expires_at = scene.now().plus(Duration::from_secs(60));
     for text in ["one", "late"] {
         let keep = store.keep_one_time_token(hash(text), grant.clone(), expires_at, scene.now());

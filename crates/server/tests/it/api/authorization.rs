@@ -375,6 +375,8 @@ async fn tokens_reach_what_is_theirs() {
             let answer = shop.ask_as(token, &method, &path, "{}").await;
             answer.status.as_u16()
         };
+        // Later than where all tokens of an application were ended.
+        shop.advance(Duration::from_millis(1));
         let (by_other, by_stranger) = (
             status(&shop.as_app(&other.app)).await,
             status(&shop.as_stranger()).await,

@@ -98,7 +98,7 @@ impl Shop {
         let org = OrgId::parse("org_23rb8YdGqMT0qIzpgGwdXfHirMu").unwrap();
         Self {
             router: router(context),
-            token: token(Principal::Organisation(org)),
+            token: token(Principal::Organisation(org), START),
             org,
             clock,
             store,
@@ -106,15 +106,16 @@ impl Shop {
         }
     }
 
-    /// The same API, asked with a token of one of its applications.
+    /// The same API, asked with a token of one of its applications, issued now.
     pub(crate) fn as_app(&self, app: &str) -> String {
-        token(Principal::Application(self.org, AppId::parse(app).unwrap()))
+        let app = AppId::parse(app).unwrap();
+        token(Principal::Application(self.org, app), self.clock.now())
     }
 
     /// The same API, asked with a token of another organisation.
     pub(crate) fn as_stranger(&self) -> String {
         let org = OrgId::parse("org_1srOrx2ZWZBpBUvZwXKQmoEYga2").unwrap();
-        token(Principal::Organisation(org))
+        token(Principal::Organisation(org), START)
     }
 
     /// The organisation's id.
@@ -305,9 +306,12 @@ pub(crate) fn request(method: &str, path: &str) -> http::request::Builder {
         .header("content-type", "application/json")
 }
 
-fn token(who: Principal) -> String {
+fn token(who: Principal, issued_at: Timestamp) -> String {
     let secret = Secret::new(JWT_SECRET.to_vec());
-    mint(&secret, who, START, None).unwrap().expose().clone()
+    mint(&secret, who, issued_at, None)
+        .unwrap()
+        .expose()
+        .clone()
 }
 
 /// Receivers of these tests listen on loopback; one network more is there to be named.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use hookseal_testkit::wait::until;
 
-use crate::api::shop::{Shop, id};
+use crate::api::shop::{Answer, Shop, id, request};
 
 async fn status(shop: &Shop, token: &str, path: &str) -> u16 {
     shop.ask_as(token, "GET", path, "").await.status.as_u16()
@@ -150,7 +150,6 @@ async fn all_tokens_of_an_application_end_together() {
     let (app, other) = (shop.app("a").await, shop.app("b").await);
     let (old, others) = (shop.as_app(&app), shop.as_app(&other));
     let own = format!("/app/{app}");
-    shop.advance(Duration::from_millis(1));
     let expire = format!("/auth/app/{app}/expire-all");
     shop.ask("POST", &expire, r#"{"expiry": 3600}"#)
         .await
@@ -160,7 +159,11 @@ async fn all_tokens_of_an_application_end_together() {
     for path in [&own, "/event-type", "/auth/whoami"] {
         assert_eq!(status(&shop, &old, path).await, 401, "{path}");
     }
-    // Made in the same millisecond, but after.
+    // Made in the same millisecond, but after; which is before when it is said again.
+    let before = text(&portal(&shop, "a", json!({})).await);
+    assert_eq!(status(&shop, &before, &own).await, 200);
+    shop.ask("POST", &expire, "{}").await.expect(204);
+    assert_eq!(status(&shop, &before, &own).await, 401);
     let new = text(&portal(&shop, "a", json!({})).await);
     assert_eq!(status(&shop, &new, &own).await, 200);
     assert_eq!(status(&shop, &others, &format!("/app/{other}")).await, 200);
@@ -207,6 +210,60 @@ async fn a_token_logs_itself_out() {
     }
 }
 
+/// What stands in the URL of a portal.
+fn key(access: &Value) -> String {
+    let url = access["url"].as_str().unwrap();
+    url.strip_prefix("https://hooks.example/#key=")
+        .unwrap()
+        .to_owned()
+}
+
+async fn exchange(shop: &Shop, key: &str) -> Answer {
+    let body = json!({"oneTimeToken": key}).to_string();
+    let request = request("POST", "/auth/one-time-token").body(body.into());
+    shop.send(request.unwrap()).await
+}
+
+#[tokio::test]
+async fn links_end_with_the_tokens() {
+    let shop = Shop::open().await;
+    let app = shop.app("a").await;
+    let link = async || key(&portal(&shop, "a", json!({})).await);
+    let expire_all = async |body: &'static str| {
+        let path = format!("/auth/app/{app}/expire-all");
+        shop.ask("POST", &path, body).await.expect(204);
+    };
+    let own = format!("/app/{app}");
+    let (graced, late) = (link().await, link().await);
+    expire_all(r#"{"expiry": 60}"#).await;
+    let exchanged = text(&exchange(&shop, &graced).await.expect(200));
+    assert_eq!(status(&shop, &exchanged, &own).await, 200);
+    shop.advance(Duration::from_secs(60));
+    assert_eq!(
+        status(&shop, &exchanged, &own).await,
+        401,
+        "as old as its link"
+    );
+    assert_eq!(exchange(&shop, &late).await.status, 401);
+
+    // All in one millisecond.
+    let (before, taken) = (link().await, link().await);
+    let taken = text(&exchange(&shop, &taken).await.expect(200));
+    assert_eq!(status(&shop, &taken, &own).await, 200);
+    expire_all("{}").await;
+    assert_eq!(status(&shop, &taken, &own).await, 401);
+    let refused = exchange(&shop, &before).await;
+    assert_eq!(refused.error(401), "authentication_failed");
+    let after = link().await;
+    let exchanged = text(&exchange(&shop, &after).await.expect(200));
+    assert_eq!(status(&shop, &exchanged, &own).await, 200);
+
+    let last = link().await;
+    shop.ask("DELETE", &own, "").await.expect(204);
+    let refused = exchange(&shop, &last).await;
+    assert_eq!(refused.error(401), "authentication_failed");
+}
+
 #[tokio::test]
 async fn a_portal_gets_what_it_was_granted() {
     let shop = Shop::open().await;
@@ -215,17 +272,13 @@ async fn a_portal_gets_what_it_was_granted() {
     let body = json!({"application": {"name": "New"}, "featureFlags": ["beta"], "readOnly": true,
         "expiry": 600});
     let access = portal(&shop, "new", body).await;
-    let key = access["url"].as_str().unwrap().to_owned();
-    let key = key.strip_prefix("https://hooks.example/#key=").unwrap();
-    let exchange = json!({"oneTimeToken": key}).to_string();
-    let exchange = async || {
-        let request = crate::api::shop::request("POST", "/auth/one-time-token");
-        shop.send(request.body(exchange.clone().into()).unwrap())
-            .await
-    };
-    let exchanged = exchange().await.expect(200);
+    let key = key(&access);
+    let exchanged = exchange(&shop, &key).await.expect(200);
     assert_eq!(exchanged["capabilities"], json!(["ViewBase"]));
-    assert_eq!(exchange().await.error(401), "authentication_failed");
+    assert_eq!(
+        exchange(&shop, &key).await.error(401),
+        "authentication_failed"
+    );
     for token in [text(&access), text(&exchanged)] {
         assert_eq!(status(&shop, &token, "/event-type/secret").await, 200);
         assert_eq!(status(&shop, &token, "/app/new/endpoint").await, 200);
