@@ -3,6 +3,7 @@
 //! **Invariant:** a body is never changed; what is parsed from it borrows it.
 
 mod body;
+mod objects;
 mod refusal;
 
 use std::fmt;
@@ -24,7 +25,8 @@ use crate::api::Api;
 use crate::api::environment::{DOCUMENT_BYTES_MAX, IMPORT_PATH};
 use crate::api::error::ApiError;
 use crate::api::error::violations::Violations;
-use crate::api::input::refusal::{located, not_an_object};
+use crate::api::input::objects::Objects;
+use crate::api::input::refusal::located;
 use crate::auth::sha256;
 
 pub(crate) use crate::api::input::body::{drain_unread, too_large};
@@ -56,12 +58,7 @@ impl Input {
 
     /// The body as an object of this shape. Its values are not checked yet.
     pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Violations> {
-        let first = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-        // A list would be taken for the fields of an object, in their order.
-        if first == Some(&b'[') {
-            return Err(Violations::one(&["body"], &not_an_object()));
-        }
-        serde_json::from_slice(&self.bytes).map_err(|_| located::<T>(&self.bytes))
+        read(&self.bytes)
     }
 
     /// How a repetition of this request by the same principal is recognised, where the client
@@ -132,10 +129,14 @@ impl FromRequest<Api> for Input {
 
 /// A part of a body as an object of this shape. What is wrong is told as if the part were all of it.
 pub(crate) fn read_part<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Violations> {
-    if text.starts_with('[') {
-        return Err(Violations::one(&["body"], &not_an_object()));
-    }
-    serde_json::from_str(text).map_err(|_| located::<T>(text.as_bytes()))
+    read(text.as_bytes())
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Violations> {
+    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    T::deserialize(Objects(&mut parser))
+        .and_then(|read| parser.end().map(|()| read))
+        .map_err(|_| located::<T>(bytes))
 }
 
 fn request_key(headers: &HeaderMap) -> Result<Option<Vec<u8>>, Violations> {

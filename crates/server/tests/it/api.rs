@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod authorization;
+mod bodies;
 mod breaker;
 mod catalogue;
 mod cloud_events;

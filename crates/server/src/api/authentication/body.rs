@@ -16,7 +16,7 @@ use hookseal_domain::violation::Violation;
 use crate::api::application::ApplicationIn;
 use crate::api::check::{Fields, Items, number};
 use crate::api::error::violations::Violations;
-use crate::api::wire::{At, object, present, text};
+use crate::api::wire::{At, present, text};
 use crate::auth::{Authenticated, Source};
 
 /// How long a one-time token may be exchanged: the way from a server's answer through a browser.
@@ -81,7 +81,6 @@ pub(super) struct ExpireTokensIn {
 #[serde(rename_all = "camelCase")]
 pub(super) struct AppPortalAccessIn {
     /// Makes the application in the path if it does not exist.
-    #[serde(default, deserialize_with = "object")]
     application: Option<ApplicationIn>,
     /// Event types that need one of these flags are shown as well.
     #[serde(default)]

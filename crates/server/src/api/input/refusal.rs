@@ -7,11 +7,12 @@ use serde_json::error::Category;
 use hookseal_domain::violation::Violation;
 
 use crate::api::error::violations::Violations;
+use crate::api::input::objects::Objects;
 
 /// Parses once more to find the place of the error: only bad requests pay for that.
 pub(super) fn located<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Violations {
     let mut parser = serde_json::Deserializer::from_slice(bytes);
-    let (path, error) = match serde_path_to_error::deserialize::<_, T>(&mut parser) {
+    let (path, error) = match serde_path_to_error::deserialize::<_, T>(Objects(&mut parser)) {
         Err(error) => (path_of(error.path()), error.into_inner()),
         Ok(_) => match parser.end() {
             Err(error) => (Vec::new(), error),
@@ -28,7 +29,7 @@ pub(super) fn located<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Violations {
 }
 
 /// A value that has to be an object.
-pub(super) fn not_an_object() -> Violation {
+fn not_an_object() -> Violation {
     type_error("must be a JSON object")
 }
 
@@ -121,7 +122,9 @@ mod tests {
         check("{}", "list", "type_error", "must be an array");
         check("\"a\"", "list", "type_error", "must be an array");
         check("[]", "map", "type_error", "must be a JSON object");
-        check("5", "inner", "type_error", "must be a JSON object");
+        for value in ["5", "[]", "[1, \"a\"]"] {
+            check(value, "inner", "type_error", "must be a JSON object");
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::api::input::too_large;
 use crate::api::message::options::{OptionsIn, OptionsOut};
 use crate::api::message::payload::check_payload;
 use crate::api::message::shown::Payload;
-use crate::api::wire::{At, object, present, text};
+use crate::api::wire::{At, present, text};
 
 /// Days that a payload is kept where nothing else is asked for: the contract's 90.
 const RETENTION_DAYS: i64 = 90;
@@ -80,7 +80,6 @@ pub(crate) struct MessageIn<'a> {
     #[schema(minimum = 1, maximum = 2160)]
     payload_retention_hours: Option<i64>,
     /// Makes the application in the path if it does not exist.
-    #[serde(default, deserialize_with = "object")]
     #[schema(value_type = Option<ApplicationIn>)]
     application: Option<ApplicationIn>,
     /// When its deliveries begin: at most 30 days ahead, and before the payload's retention ends. A

@@ -12,7 +12,7 @@ use crate::api::endpoint::transport::edit::Around;
 use crate::api::error::violations::Violations;
 use crate::api::transport::effective::EffectiveOut;
 use crate::api::transport::layer::{LayerIn, LayerOut, LayerPatch};
-use crate::api::wire::{Patch, object, present, text};
+use crate::api::wire::{Patch, present, text};
 
 /// What an endpoint says itself of transport security, all of it.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -23,7 +23,6 @@ pub(super) struct TransportIn {
     #[schema(value_type = Option<text::TransportName>)]
     policy: Option<String>,
     /// The endpoint's own settings; what is absent or `null` is left to the layers below.
-    #[serde(default, deserialize_with = "object")]
     #[schema(value_type = Option<LayerIn>)]
     own: Option<LayerIn>,
 }
@@ -39,7 +38,6 @@ pub(super) struct TransportPatch {
     #[schema(value_type = Option<text::TransportName>)]
     policy: Patch<String>,
     /// Changes of the endpoint's own settings.
-    #[serde(default, deserialize_with = "object")]
     #[schema(value_type = Option<LayerPatch>)]
     own: Option<LayerPatch>,
 }
