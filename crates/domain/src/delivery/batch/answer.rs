@@ -108,13 +108,16 @@ impl EventAnswer {
 
     fn read(event: &Value) -> Option<(MessageId, Self)> {
         let message = MessageId::parse(event.get("id")?.as_str()?)?;
-        let status = u16::try_from(event.get("status")?.as_u64()?).ok()?;
-        if !(100..1000).contains(&status) {
-            return None;
-        }
+        let status = status(event.get("status")?)?;
         let text = event.to_string();
         Some((message, Self { status, text }))
     }
+}
+
+/// JSON knows one kind of number: `500.0` and `5e2` are the status 500 as well (RFC 8259 §6).
+fn status(given: &Value) -> Option<u16> {
+    let given = given.as_f64()?;
+    (100..1000).find(|status| f64::from(*status).total_cmp(&given).is_eq())
 }
 
 fn begins_with_events(body: &[u8]) -> bool {
@@ -178,9 +181,15 @@ mod tests {
         ] {
             assert_eq!(said(body), [], "{body}");
         }
-        for status in ["\"500\"", "null", "-1", "99", "1000", "70000", "500.5"] {
+        for status in [
+            "\"500\"", "null", "-1", "99", "99.5", "1000", "70000", "500.5", "true",
+        ] {
             let body = format!(r#"{{"events": [{{"id": "{ONE}", "status": {status}}}]}}"#);
             assert_eq!(said(&body), [], "{body}");
+        }
+        for status in ["500.0", "5e2", "5000E-1", "5.0e+2"] {
+            let body = format!(r#"{{"events": [{{"id": "{ONE}", "status": {status}}}]}}"#);
+            assert_eq!(said(&body), [(ONE, 500)], "{body}");
         }
         // What stands beside nonsense counts.
         let body = format!(r#"{{"events": [7, {{"id": "{ONE}", "status": 500}}]}}"#);
