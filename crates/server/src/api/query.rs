@@ -105,6 +105,23 @@ impl QueryReader<'_> {
         })
     }
 
+    /// `since` and `until`, in their order where both are given.
+    pub(crate) fn span(&mut self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let span = (self.time("since"), self.time("until"));
+        if let (Some(since), Some(until)) = span
+            && until < since
+        {
+            for (name, message) in [
+                ("until", "must not be before since"),
+                ("since", "must not be after until"),
+            ] {
+                let violation = Violation::new("value_error.datetime", message);
+                self.violations.add(&["query", name], &violation);
+            }
+        }
+        span
+    }
+
     /// Whether payloads or responses are wanted.
     pub(crate) fn content(&mut self, default: Content) -> Content {
         match self.flag("with_content") {

@@ -154,9 +154,10 @@ struct EndpointCountOut {
 
 impl FromQuery for SpanQuery {
     fn from_query(query: &mut QueryReader<'_>) -> Self {
+        let (since, until) = query.span();
         Self {
-            since: query.time("since"),
-            until: query.time("until"),
+            since,
+            until,
             event_types: query.many("event_types", EventTypeName::parse),
         }
     }
@@ -284,7 +285,7 @@ async fn endpoints(
 // === impl SpanQuery ===
 
 impl SpanQuery {
-    /// Both ends, which have to be given, in their order.
+    /// Both ends, which have to be given.
     fn both(&self) -> Result<(Timestamp, Timestamp), Violations> {
         let missing = |name| {
             let violation = Violation::new("value_error.missing", "must be given");
@@ -292,10 +293,6 @@ impl SpanQuery {
         };
         let since = self.since.ok_or_else(|| missing("since"))?;
         let until = self.until.ok_or_else(|| missing("until"))?;
-        if until < since {
-            let violation = Violation::new("value_error.datetime", "must not be before since");
-            return Err(Violations::one(&["query", "until"], &violation));
-        }
         Ok((since, until))
     }
 }

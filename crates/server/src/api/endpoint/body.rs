@@ -76,8 +76,8 @@ pub(crate) struct EndpointIn {
     /// retrying it: the receiver says that the data is wrong. An extension of Hookseal.
     #[schema(value_type = Option<Vec<u16>>, max_items = 100)]
     park_on: Option<Vec<i64>>,
-    /// Most attempts at the same time; the node's own limit if not given. An extension of Hookseal.
-    #[schema(minimum = 1, maximum = 65_535)]
+    /// Most attempts at the same time; 0 is the node's own limit. An extension of Hookseal.
+    #[schema(minimum = 0, maximum = 65_535)]
     max_in_flight: Option<i64>,
     /// Whether deliveries come one after the other, as they were accepted. An extension of Hookseal.
     #[serde(default)]
@@ -145,8 +145,8 @@ pub(crate) struct EndpointUpdate {
     /// Status codes that end a delivery at once. An extension of Hookseal.
     #[schema(value_type = Option<Vec<u16>>, max_items = 100)]
     park_on: Option<Vec<i64>>,
-    /// Most attempts at the same time; the node's own limit if not given. An extension of Hookseal.
-    #[schema(minimum = 1, maximum = 65_535)]
+    /// Most attempts at the same time; 0 is the node's own limit. An extension of Hookseal.
+    #[schema(minimum = 0, maximum = 65_535)]
     max_in_flight: Option<i64>,
     /// Whether deliveries come one after the other, as they were accepted. An extension of Hookseal.
     #[serde(default)]

@@ -118,7 +118,7 @@ impl DisciplineIn {
     /// Checks it; broken rules are noted.
     pub(crate) fn check(self, fields: &mut Fields<'_>) -> Option<Discipline> {
         let max_in_flight = fields.optional("maxInFlight", self.max_in_flight, |most| {
-            number(most, 1, u16::MAX)
+            number(most, 0, u16::MAX)
         });
         let format = fields.optional("deliveryFormat", self.delivery_format, |name| {
             let rule = "must be standard, cloudevents-structured or cloudevents-binary";
@@ -161,10 +161,7 @@ impl DisciplinePatch {
         let was_most = was.max_in_flight.map(|most| i64::from(most.get()));
         let was_format = was.delivery_format.map(str::to_owned);
         let whole = DisciplineIn {
-            max_in_flight: match self.max_in_flight {
-                None => was_most,
-                Some(most) => most.filter(|most| *most != 0),
-            },
+            max_in_flight: self.max_in_flight.unwrap_or(was_most),
             fifo,
             on_exhausted: self.on_exhausted.unwrap_or(was_exhausted),
             ordering_key: self.ordering_key.unwrap_or(was_key),

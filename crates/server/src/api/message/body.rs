@@ -34,7 +34,7 @@ use crate::api::check::{Fields, Items, Length, number};
 use crate::api::error::ApiError;
 use crate::api::error::violations::Violations;
 use crate::api::input::too_large;
-use crate::api::message::options::{OptionsIn, OptionsOut};
+use crate::api::message::options::{self, OptionsIn, OptionsOut};
 use crate::api::message::payload::check_payload;
 use crate::api::message::shown::Payload;
 use crate::api::wire::{At, present, text};
@@ -298,18 +298,13 @@ impl<'a> CheckedMessage<'a> {
 
     /// Whether a test can be made with it, which is now or not at all.
     pub(super) fn check_trial(&self) -> Result<(), Violations> {
-        let is_plain = self.options.is_default() && self.application.is_none();
-        let text = "a test has no deliverAt, expireAfter, priority or application";
-        is_plain.then_some(()).ok_or_else(|| refuse(text))
+        self.refuse_beyond(None, "is not for a test, which is now or not at all")
     }
 
     /// The same for every application.
     pub(super) fn broadcast(self) -> Result<Broadcast, Violations> {
-        if !self.tags.is_empty() || !self.options.is_default() || self.application.is_some() {
-            let text =
-                "a broadcast has an eventType, payload, eventId, channels and retention only";
-            return Err(refuse(text));
-        }
+        let tags = (!self.tags.is_empty()).then_some("tags");
+        self.refuse_beyond(tags, "is not for a broadcast")?;
         let hours = self.payload_retention.as_secs() / 3600;
         Ok(Broadcast {
             event_type: self.event_type,
@@ -318,6 +313,22 @@ impl<'a> CheckedMessage<'a> {
             retention_hours: u32::try_from(hours).unwrap_or(u32::MAX),
             payload: Some(self.payload),
         })
+    }
+
+    /// Refuses what only a message to one application has.
+    fn refuse_beyond(
+        &self,
+        other: Option<&'static str>,
+        text: &'static str,
+    ) -> Result<(), Violations> {
+        let violation = Violation::new("value_error.not_supported", text);
+        let application = self.application.is_some().then_some("application");
+        let given = other.into_iter().chain(application);
+        let mut violations = Violations::default();
+        for field in given.chain(options::given(&self.options)) {
+            violations.add(&["body", field], &violation);
+        }
+        violations.finish(Some(()))
     }
 
     /// The answer, once it is durable.
@@ -354,11 +365,6 @@ impl MessageOut<'_> {
             options: OptionsOut::of(message.options),
         }
     }
-}
-
-fn refuse(what: &'static str) -> Violations {
-    let violation = Violation::new("value_error.not_supported", what);
-    Violations::one(&["body"], &violation)
 }
 
 /// Reads a text that is given, without copying it where that can be.

@@ -38,6 +38,17 @@ pub(crate) struct OptionsOut {
     priority: Option<&'static str>,
 }
 
+/// The fields that say something.
+pub(crate) fn given(options: &MessageOptions) -> impl Iterator<Item = &'static str> {
+    [
+        ("deliverAt", options.deliver_at.is_some()),
+        ("expireAfter", options.expires_at.is_some()),
+        ("priority", options.priority != Priority::default()),
+    ]
+    .into_iter()
+    .filter_map(|(field, is_given)| is_given.then_some(field))
+}
+
 // === impl OptionsIn ===
 
 impl OptionsIn {

@@ -136,6 +136,31 @@ async fn what_can_not_be_is_refused_by_name_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn zero_in_flight_is_the_nodes_own_limit() {
+    let shop = Shop::open().await;
+    let app = shop.app("a").await;
+    let path = format!("/app/{app}/endpoint");
+    let body = |most: i64| json!({"url": "https://example.com", "maxInFlight": most}).to_string();
+    let made = shop.make(&path, &body(0)).await;
+    let one = format!("{path}/{}", made["id"].as_str().unwrap());
+    assert_eq!(shown(&made), json!({}));
+    for (method, path) in [("POST", &path), ("PUT", &one), ("PATCH", &one)] {
+        for most in [-1, 65_536] {
+            let refused = shop.ask(method, path, body(most)).await.expect(422);
+            let detail = &refused["detail"][0];
+            assert_eq!(detail["loc"], json!(["body", "maxInFlight"]));
+            assert_eq!(detail["msg"], "must be from 0 to 65535", "{method}");
+        }
+    }
+    for method in ["PUT", "PATCH"] {
+        let set = shop.ask(method, &one, body(7)).await.expect(200);
+        assert_eq!(shown(&set), json!({"maxInFlight": 7}), "{method}");
+        let unset = shop.ask(method, &one, body(0)).await.expect(200);
+        assert_eq!(shown(&unset), json!({}), "{method}");
+    }
+}
+
+#[tokio::test]
 async fn a_batch_has_bounds_and_no_order() {
     let shop = Shop::open().await;
     let app = shop.app("a").await;

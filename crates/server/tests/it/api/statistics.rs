@@ -85,6 +85,28 @@ async fn a_span_has_two_ends_in_their_order() {
 }
 
 #[tokio::test]
+async fn a_span_that_ends_before_it_begins_is_refused() {
+    let shop = Shop::open().await;
+    let app = shop.app("a").await;
+    let endpoint = shop.endpoint(&app, "https://example.com/").await;
+    for path in [
+        format!("/app/{app}/endpoint/{endpoint}/stats"),
+        format!("/app/{app}/stats/attempts"),
+    ] {
+        let span = "since=2026-11-23T00:00:00.001Z&until=2026-11-23T00:00:00Z";
+        let refused = shop.ask("GET", &format!("{path}?{span}"), "").await;
+        let refused = refused.expect(422);
+        let named = [&refused["detail"][0], &refused["detail"][1]].map(|one| one["loc"].clone());
+        assert_eq!(
+            named,
+            [json!(["query", "until"]), json!(["query", "since"])]
+        );
+        let none = "since=2026-11-23T00:00:00Z&until=2026-11-23T00:00:00Z";
+        shop.get(&format!("{path}?{none}")).await;
+    }
+}
+
+#[tokio::test]
 async fn usage_is_counted_for_those_that_are_asked_for() {
     let shop = Shop::open().await;
     let stock = Stock::of(&shop).await;

@@ -284,9 +284,24 @@ async fn a_broadcast_goes_to_every_application() {
     assert_eq!(raw["payload"], r#"{"a": 1.0}"#);
     let list = shop.get(&format!("/app/{other}/msg")).await;
     assert_eq!(ids(&list).len(), 1);
-    let tagged = r#"{"eventType": "t", "payload": {}, "tags": ["x"]}"#;
-    let refused = shop.ask("POST", "/msg/broadcast", tagged).await.expect(422);
-    assert_eq!(refused["detail"][0]["type"], "value_error.not_supported");
+    let more = r#"{"eventType": "t", "payload": {}, "tags": ["x"], "priority": "bulk",
+        "expireAfter": 60, "deliverAt": "2026-11-24T00:00:00Z", "application": {"name": "n"}}"#;
+    let refused = shop.ask("POST", "/msg/broadcast", more).await.expect(422);
+    let details = refused["detail"].as_array().unwrap();
+    let named: Vec<_> = details
+        .iter()
+        .map(|detail| detail["loc"][1].clone())
+        .collect();
+    let fields = [
+        "tags",
+        "application",
+        "deliverAt",
+        "expireAfter",
+        "priority",
+    ];
+    assert_eq!(json!(named), json!(fields));
+    let rule = |detail: &Value| detail["type"] == "value_error.not_supported";
+    assert!(details.iter().all(rule), "{refused}");
 }
 
 #[tokio::test]

@@ -126,6 +126,7 @@ async fn what_is_not_to_be_tested_is_refused() {
     let later = json!({"eventType": "t", "payload": {}, "expireAfter": 5});
     let refused = shop.ask("POST", &test, later.to_string()).await.expect(422);
     assert_eq!(refused["detail"][0]["type"], "value_error.not_supported");
+    assert_eq!(refused["detail"][0]["loc"], json!(["body", "expireAfter"]));
     shop.ask("POST", &test, "{}").await.expect(422);
     shop.ask("PATCH", &path, r#"{"disabled": true}"#)
         .await
