@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::{Ended, Next};
 use crate::endpoint::health::Notice;
+use crate::event_type::EventTypeName;
 use crate::id::{AppId, AttemptId, EndpointId, MessageId};
 use crate::task::{Task, TaskState};
 use crate::time::Timestamp;
@@ -14,6 +15,19 @@ use crate::time::Timestamp;
 /// The failed attempt of a delivery that is told: the same as elsewhere, since people set alarms by
 /// it.
 pub const FAILING_AT_ATTEMPT: u32 = 4;
+
+/// The types of all events there are.
+pub const EVENT_TYPES: [&str; 9] = [
+    "endpoint.created",
+    "endpoint.updated",
+    "endpoint.deleted",
+    "endpoint.disabled",
+    "endpoint.enabled",
+    "message.attempt.failing",
+    "message.attempt.exhausted",
+    "message.attempt.recovered",
+    "background_task.finished",
+];
 
 /// Something that the organisation may want to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,6 +195,14 @@ struct TaskReport {
     done: u64,
     left_out: u64,
     reason: Option<&'static str>,
+}
+
+/// Whether a subscription to this type, or group of types, can ever get anything.
+pub fn is_told(event_type: &EventTypeName) -> bool {
+    let mut names = EVENT_TYPES
+        .iter()
+        .filter_map(|name| EventTypeName::parse(name).ok());
+    names.any(|told| event_type.covers(&told))
 }
 
 // === impl Happened ===
@@ -378,6 +400,7 @@ mod tests {
     const ENDPOINT: EndpointId = EndpointId::from_raw(2);
 
     fn check(happened: &Happened, expect: Value) {
+        assert!(EVENT_TYPES.contains(&happened.event_type()));
         let payload = happened.payload(Some("customer"));
         let payload: Value = serde_json::from_str(&payload).unwrap();
         assert_eq!(payload, expect);
@@ -463,6 +486,31 @@ mod tests {
                     "lastAttempt": {"id": AttemptId::from_raw(4).to_string(),
                         "responseStatusCode": 0, "timestamp": "2014-05-13T16:53:20.000Z"}}}),
             );
+        }
+    }
+
+    #[test]
+    fn a_subscription_gets_something() {
+        let check = |name: &str, expect: bool| {
+            assert_eq!(
+                is_told(&EventTypeName::parse(name).unwrap()),
+                expect,
+                "{name}"
+            );
+        };
+        for name in EVENT_TYPES {
+            check(name, true);
+        }
+        for group in ["endpoint", "endpoint.", "message", "message.attempt."] {
+            check(group, true);
+        }
+        for name in [
+            "nope",
+            "endpoint.create",
+            "endpoint.created.now",
+            "message.attempt",
+        ] {
+            check(name, false);
         }
     }
 

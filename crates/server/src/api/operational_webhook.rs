@@ -20,7 +20,7 @@ use crate::api::access::{Authorized, EndpointPath};
 use crate::api::endpoint::WHAT;
 use crate::api::endpoint::body::{
     CheckedEndpoint, EndpointIn, EndpointUpdate, OperationalWebhookEndpointIn,
-    OperationalWebhookEndpointUpsertIn,
+    OperationalWebhookEndpointUpsertIn, check_told,
 };
 use crate::api::endpoint::headers::{EndpointHeadersIn, EndpointHeadersOut};
 use crate::api::endpoint::secret::{EndpointSecretOut, EndpointSecretRotateIn};
@@ -79,6 +79,7 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let body = EndpointIn::from(input.read::<OperationalWebhookEndpointIn>()?);
     let checked = body.check(&api.config.address_policy)?;
+    check_told(&checked.spec)?;
     let own = webhooks.application_made(&api).await?;
     let idempotency = input.idempotency(
         own.principal,
@@ -124,6 +125,7 @@ async fn put(
         body = body.named(uid);
     }
     let spec = body.check(&api.config.address_policy)?;
+    check_told(&spec)?;
     let own = webhooks.application_made(&api).await?;
     let found = api.engine.store().endpoint(own.id(), &named).await?;
     api.check_plain_http(&own, found.as_ref(), &spec.url)

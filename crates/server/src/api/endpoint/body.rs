@@ -27,7 +27,7 @@ use crate::api::error::violations::Violations;
 use crate::api::wire::{Patch, present, text};
 
 pub(crate) use crate::api::endpoint::body::operational::{
-    OperationalWebhookEndpointIn, OperationalWebhookEndpointUpsertIn,
+    OperationalWebhookEndpointIn, OperationalWebhookEndpointUpsertIn, check_told,
 };
 
 /// The bounds of a description.

@@ -341,3 +341,32 @@ async fn patches_at_the_same_time_do_not_undo_each_other() {
     let headers = shop.get(&path).await;
     assert_eq!(headers["headers"].as_object().unwrap().len(), 20);
 }
+
+#[tokio::test]
+async fn nobody_waits_for_what_is_never_told() {
+    let shop = Shop::open().await;
+    let path = "/operational-webhook/endpoint";
+    let body = |types: &[&str]| {
+        let url = "https://example.com";
+        // What other endpoints have is ignored, like all that the object does not have.
+        json!({"url": url, "eventTypes": types, "fifo": true, "channels": ["c"], "filter": "("})
+    };
+    let wanted = ["endpoint.created", "message.attempt."];
+    let made = shop.make(path, &body(&wanted).to_string()).await;
+    assert_eq!(made["eventTypes"], json!(wanted));
+    let ignored = ["fifo", "channels", "filter"];
+    assert!(ignored.iter().all(|field| made.get(field).is_none()));
+    let one = format!("{path}/{}", id(&made));
+    for (method, path) in [("POST", path), ("PUT", &one)] {
+        let wrong = body(&["endpoint.created", "nope"]).to_string();
+        let refused = shop.ask(method, path, wrong).await.expect(422);
+        let detail = &refused["detail"][0];
+        assert_eq!(detail["loc"], json!(["body", "eventTypes", "1"]));
+        assert_eq!(detail["type"], "value_error.choice");
+        let message = detail["msg"].as_str().unwrap();
+        for kind in hookseal_domain::operational::EVENT_TYPES {
+            assert!(message.contains(kind), "{message}");
+        }
+    }
+    assert_eq!(shop.get(&one).await, made);
+}

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use hookseal_domain::endpoint::EndpointSpec;
+use hookseal_domain::operational::{EVENT_TYPES, is_told};
+use hookseal_domain::violation::Violation;
+
+use crate::api::check::Fields;
 use crate::api::endpoint::body::{EndpointIn, EndpointUpdate};
+use crate::api::error::violations::Violations;
 use crate::api::wire::{present, text};
 
 /// An endpoint for operational events to make.
@@ -27,7 +33,7 @@ pub(crate) struct OperationalWebhookEndpointIn {
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
-    /// The wanted event types; all if not given. Older clients say `filterTypes`.
+    /// The wanted event types, or groups of them; all if not given. Older clients say `filterTypes`.
     #[serde(alias = "filterTypes")]
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
     event_types: Option<Vec<String>>,
@@ -64,7 +70,7 @@ pub(crate) struct OperationalWebhookEndpointUpsertIn {
     #[serde(default)]
     #[schema(default = false)]
     disabled: bool,
-    /// The wanted event types; all if not given. Older clients say `filterTypes`.
+    /// The wanted event types, or groups of them; all if not given. Older clients say `filterTypes`.
     #[serde(alias = "filterTypes")]
     #[schema(value_type = Option<std::collections::HashSet<text::EventTypeName>>, min_items = 1, max_items = 1000)]
     event_types: Option<Vec<String>>,
@@ -75,6 +81,19 @@ pub(crate) struct OperationalWebhookEndpointUpsertIn {
     #[serde(default)]
     #[schema(default = json!({}))]
     metadata: BTreeMap<String, String>,
+}
+
+/// Refuses a subscription to what is never told: somebody would wait for it for ever.
+pub(crate) fn check_told(spec: &EndpointSpec) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    let mut fields = Fields::of_body(&mut violations);
+    let event_types = spec.subscription.event_types.iter().flatten();
+    for (index, _) in event_types.enumerate().filter(|(_, name)| !is_told(name)) {
+        let message = format!("must be one of {}", EVENT_TYPES.join(", "));
+        let violation = Violation::new("value_error.choice", message);
+        fields.add_at(&["eventTypes", &index.to_string()], &violation);
+    }
+    violations.finish(Some(()))
 }
 
 impl From<OperationalWebhookEndpointIn> for EndpointIn {
