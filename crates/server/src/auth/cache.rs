@@ -108,7 +108,7 @@ mod tests {
         Verdict {
             principal: Principal::Organisation(OrgId::from_stored([1; 20])),
             begins_at: None,
-            leeway: Duration::ZERO,
+            end_leeway: Duration::ZERO,
             grant: Arc::new(Grant {
                 scopes: Scopes::FULL,
                 feature_flags: Vec::new(),

@@ -19,8 +19,10 @@ use hookseal_domain::time::Timestamp;
 
 use crate::auth::{AuthError, Grant, Source};
 
-/// How far clocks of issuer and server may differ.
+/// How far clocks of issuer and server may differ. What we issue ourselves ends by our clock.
 const LEEWAY: Duration = Duration::from_secs(30);
+/// Who has issued what we issue.
+const ISSUER: &str = "hookseal";
 /// Bytes of an uncompressed point of P-256 (SEC 1 §2.3.3).
 const P256_POINT_BYTES: usize = 65;
 
@@ -61,8 +63,8 @@ pub(crate) struct Verdict {
     pub(crate) principal: Principal,
     /// From when on; `None` for always.
     pub(crate) begins_at: Option<Timestamp>,
-    /// How far the clock of whoever made it may differ.
-    pub(crate) leeway: Duration,
+    /// How long after its end it still holds: the clock of whoever made it may differ.
+    pub(crate) end_leeway: Duration,
     /// What else it says.
     pub(crate) grant: Arc<Grant>,
 }
@@ -71,6 +73,9 @@ pub(crate) struct Verdict {
 #[derive(Debug, Deserialize)]
 struct Claims {
     sub: String,
+    /// Anything, where others made it.
+    #[serde(default)]
+    iss: Option<serde_json::Value>,
     #[serde(default)]
     org: Option<String>,
     #[serde(default)]
@@ -199,7 +204,7 @@ impl Verifier {
         Ok(Verdict {
             principal: claims.principal().ok_or(AuthError::UnknownSubject)?,
             begins_at: claims.nbf.map(NumericDate::to_timestamp),
-            leeway: LEEWAY,
+            end_leeway: claims.end_leeway(source(*algorithm)),
             grant: Arc::new(claims.grant(source(*algorithm))?),
         })
     }
@@ -219,13 +224,13 @@ impl Verdict {
     /// Whether its time is over.
     pub(crate) fn ended_at(&self, now: Timestamp) -> bool {
         let ends_at = self.grant.ends_at;
-        ends_at.is_some_and(|end| end.plus(self.leeway) <= now)
+        ends_at.is_some_and(|end| end.plus(self.end_leeway) <= now)
     }
 
     /// Whether its time has not come.
     pub(crate) fn early_at(&self, now: Timestamp) -> bool {
         self.begins_at
-            .is_some_and(|begin| begin.minus(self.leeway) > now)
+            .is_some_and(|begin| begin.minus(LEEWAY) > now)
     }
 }
 
@@ -245,6 +250,16 @@ impl Claims {
             ends_at: self.exp.map(NumericDate::to_timestamp),
             source,
         })
+    }
+
+    /// None for our own: they end by the clock that they were made by.
+    fn end_leeway(&self, source: Source) -> Duration {
+        let is_ours = self.iss.as_ref().is_some_and(|issuer| issuer == ISSUER);
+        if is_ours && source == Source::SharedSecret {
+            Duration::ZERO
+        } else {
+            LEEWAY
+        }
     }
 
     fn principal(&self) -> Option<Principal> {
@@ -267,12 +282,13 @@ impl NewClaims<'_> {
             Principal::Application(org, app) => (app.to_string(), Some(org.to_string())),
         };
         Self {
-            iss: "hookseal",
+            iss: ISSUER,
             sub,
             org,
             iat: numeric(now),
             nbf: now.as_secs(),
-            exp: expires_at.map(Timestamp::as_secs),
+            // Not before it was asked for.
+            exp: expires_at.map(|at| at.plus(Duration::from_millis(999)).as_secs()),
             scopes: None,
             flags: &[],
         }

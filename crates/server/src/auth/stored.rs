@@ -33,7 +33,7 @@ pub(super) async fn look_up(
     Ok(Verdict {
         principal: Principal::Organisation(token.org),
         begins_at: None,
-        leeway: Duration::ZERO,
+        end_leeway: Duration::ZERO,
         grant: Arc::new(Grant {
             scopes: token.scopes,
             feature_flags: Vec::new(),

@@ -1,6 +1,7 @@
 //! Tokens good and bad.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -86,12 +87,19 @@ fn times_have_a_little_leeway() {
     let good = Ok(Principal::Organisation(OrgId::parse(ORG).unwrap()));
     check(&json!({"sub": ORG, "exp": NOW_SECS + 1}), good);
     check(&json!({"sub": ORG, "exp": NOW_SECS - 29}), good);
+    let theirs = json!({"sub": ORG, "iss": "svix-server", "exp": NOW_SECS - 29});
+    check(&theirs, good);
+    check(&json!({"sub": ORG, "iss": 1, "exp": NOW_SECS + 1}), good);
     check(&json!({"sub": ORG, "exp": 1_795_422_000.5}), good);
     let expired = Err(AuthError::Expired);
     check(&json!({"sub": ORG, "exp": NOW_SECS - 31}), expired);
     check(&json!({"sub": ORG, "exp": 0}), expired);
     check(&json!({"sub": ORG, "exp": -1.5}), expired);
     check(&json!({"sub": ORG, "nbf": NOW_SECS + 29}), good);
+    let ours = |claim: &str, secs: i64| json!({"sub": ORG, "iss": "hookseal", claim: secs});
+    check(&ours("exp", NOW_SECS + 1), good);
+    check(&ours("exp", NOW_SECS), expired);
+    check(&ours("nbf", NOW_SECS + 29), good);
     let early = Err(AuthError::NotYetValid);
     check(&json!({"sub": ORG, "nbf": NOW_SECS + 31}), early);
     check(
@@ -105,7 +113,7 @@ fn a_remembered_token_still_expires() {
     let auth = auth();
     let token = hmac_token(&json!({"sub": ORG, "exp": NOW_SECS + 60}));
     assert!(verify(&auth, &token, NOW).is_ok());
-    let later = NOW.plus(std::time::Duration::from_secs(91));
+    let later = NOW.plus(Duration::from_secs(91));
     assert_eq!(verify(&auth, &token, later), Err(AuthError::Expired));
 }
 
@@ -120,13 +128,18 @@ fn minted_tokens_hold() {
     ] {
         let token = jwt::mint(&secret, who, NOW, None).unwrap();
         assert_eq!(verify(&auth(), token.expose(), NOW), Ok(who));
-        let ends = NOW.plus(std::time::Duration::from_secs(60));
+        let ends = NOW.plus(Duration::from_secs(60));
         let token = jwt::mint(&secret, who, NOW, Some(ends)).unwrap();
-        let later = NOW.plus(std::time::Duration::from_secs(120));
+        let last = ends.minus(Duration::from_millis(1));
+        assert_eq!(verify(&auth(), token.expose(), last), Ok(who));
         assert_eq!(
-            verify(&auth(), token.expose(), later),
-            Err(AuthError::Expired)
+            verify(&auth(), token.expose(), ends),
+            Err(AuthError::Expired),
+            "our own clock needs no leeway"
         );
+        // Whole seconds, not before it was asked for.
+        let token = jwt::mint(&secret, who, NOW, Some(last)).unwrap();
+        assert_eq!(verify(&auth(), token.expose(), last), Ok(who));
     }
 }
 
