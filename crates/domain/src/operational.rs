@@ -17,12 +17,13 @@ use crate::time::Timestamp;
 pub const FAILING_AT_ATTEMPT: u32 = 4;
 
 /// The types of all events there are.
-pub const EVENT_TYPES: [&str; 9] = [
+pub const EVENT_TYPES: [&str; 10] = [
     "endpoint.created",
     "endpoint.updated",
     "endpoint.deleted",
     "endpoint.disabled",
     "endpoint.enabled",
+    "endpoint.failing",
     "message.attempt.failing",
     "message.attempt.exhausted",
     "message.attempt.recovered",
