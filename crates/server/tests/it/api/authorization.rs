@@ -59,6 +59,7 @@ const MATRIX: &[(&str, For)] = &[
     ("v1.event-type.set-retry-schedule", For::Organisation),
     ("v1.event-type.import-openapi", For::Organisation),
     ("v1.event-type.import-asyncapi", For::Organisation),
+    ("v1.event-type.export-openapi", For::Organisation),
     ("v1.event-type.export-openapi-document", For::Organisation),
     ("v1.event-type.export-asyncapi-document", For::Organisation),
     ("v1.endpoint.send-example", For::OwnApplication),
