@@ -215,6 +215,20 @@ async function operationalWebhooks(svix, url) {
   await refused(404, () => webhooks.get(told.id));
 }
 
+// Event types out of an OpenAPI document.
+async function importing(svix) {
+  const schema = { type: "object", required: ["id"] };
+  const post = { summary: "A test", requestBody: { content: { "application/json": { schema } } }, responses: {} };
+  const spec = { openapi: "3.1.0", info: { title: "Events", version: "1" }, webhooks: { "node.imported": { post } } };
+  const planned = await svix.eventType.importOpenapi({ spec, dryRun: true });
+  assert.deepEqual(planned.data.toModify.map((row) => row.name), ["node.imported"]);
+  await refused(404, () => svix.eventType.get("node.imported"));
+  assert.deepEqual((await svix.eventType.importOpenapi({ specRaw: JSON.stringify(spec) })).data.modified, ["node.imported"]);
+  const { schemas } = await svix.eventType.get("node.imported");
+  assert.deepEqual(Object.values(schemas).map((row) => row.required), [["id"]]);
+  await refused(422, () => svix.eventType.importOpenapi({ spec: { openapi: "3.1.0", webhooks: 1 } }));
+}
+
 async function environment(svix) {
   await svix.eventType.patch("node.tested", { schemas: { 1: {} } });
   const exported = await svix.environment.export();
@@ -258,6 +272,7 @@ async function main() {
   await forgetting(svix, id, events);
   await portal(svix, id, url);
   await operationalWebhooks(svix, receiver);
+  await importing(svix);
   await environment(svix);
   await kitchenSink(svix);
   console.log(counts.size);

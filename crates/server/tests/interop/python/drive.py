@@ -324,6 +324,24 @@ def portal(svix, app, url):
     svix.application.delete(other)
 
 
+def importing(svix):
+    """Event types out of an OpenAPI document."""
+    schema = {"type": "object", "required": ["id"]}
+    content = {"application/json": {"schema": schema}}
+    hook = {"post": {"summary": "A test", "requestBody": {"content": content}, "responses": {}}}
+    info = {"title": "Events", "version": "1"}
+    spec = {"openapi": "3.1.0", "info": info, "webhooks": {"python.imported": hook}}
+    planned = svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec=spec, dry_run=True))
+    assert [row.name for row in planned.data.to_modify] == ["python.imported"], planned
+    assert refused(404, lambda: svix.event_type.get("python.imported"))
+    done = svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec_raw=json.dumps(spec)))
+    assert done.data.modified == ["python.imported"], done
+    (imported,) = svix.event_type.get("python.imported").schemas.values()
+    assert imported["required"] == ["id"], imported
+    bad = EventTypeImportOpenApiIn(spec={"openapi": "3.1.0", "webhooks": 1})
+    assert refused(422, lambda: svix.event_type.import_openapi(bad))
+
+
 def environment(svix):
     svix.event_type.patch("python.tested", EventTypePatch(schemas={"1": {}}))
     exported = svix.environment.export()
@@ -369,6 +387,7 @@ def main():
     statistics(svix, app)
     forgetting(svix, app, events)
     portal(svix, app, request["url"])
+    importing(svix)
     environment(svix)
     kitchen_sink(svix)
     print(len(set(counts)))

@@ -19,10 +19,11 @@ use svix::models::{
     AppPortalAccessIn, AppUsageStatsIn, ApplicationIn, ApplicationPatch, ApplicationTokenExpireIn,
     BackgroundTaskStatus, BackgroundTaskType, BulkExpungeContentsIn, BulkReplayIn,
     EndpointHeadersIn, EndpointHeadersPatchIn, EndpointIn, EndpointPatch, EndpointSecretRotateIn,
-    EndpointUpsertIn, EnvironmentIn, EventTypeIn, EventTypePatch, EventTypeUpsertIn, MessageIn,
-    MessagePrecheckIn, MessageStatus, OperationalWebhookEndpointHeadersIn,
-    OperationalWebhookEndpointIn, OperationalWebhookEndpointSecretIn,
-    OperationalWebhookEndpointUpsertIn, Ordering, RecoverIn, ReplayIn,
+    EndpointUpsertIn, EnvironmentIn, EventTypeImportOpenApiIn, EventTypeIn, EventTypePatch,
+    EventTypeUpsertIn, MessageIn, MessagePrecheckIn, MessageStatus,
+    OperationalWebhookEndpointHeadersIn, OperationalWebhookEndpointIn,
+    OperationalWebhookEndpointSecretIn, OperationalWebhookEndpointUpsertIn, Ordering, RecoverIn,
+    ReplayIn,
 };
 
 /// An answer comes soon; a busy machine gets longer.
@@ -88,6 +89,7 @@ async fn main() {
     driver.forgetting(&app, &events).await;
     driver.portal(&app).await;
     driver.operational_webhooks(&receiver).await;
+    driver.importing().await;
     driver.environment().await;
     driver.kitchen_sink().await;
     call!(driver, application.delete(app)).unwrap();
@@ -520,6 +522,42 @@ impl Driver {
         );
         call!(self, operational.delete(id())).unwrap();
         refused(404, call!(self, operational.get(id())));
+    }
+
+    /// Event types out of an OpenAPI document.
+    async fn importing(&mut self) {
+        let schema = json!({"type": "object", "required": ["id"]});
+        let content = json!({"application/json": {"schema": schema}});
+        let post =
+            json!({"summary": "A test", "requestBody": {"content": content}, "responses": {}});
+        let spec = json!({"openapi": "3.1.0", "info": {"title": "Events", "version": "1"},
+            "webhooks": {"rust.imported": {"post": post}}});
+        let name = || "rust.imported".to_owned();
+        let planned = EventTypeImportOpenApiIn {
+            spec: Some(spec.clone()),
+            dry_run: Some(true),
+            ..EventTypeImportOpenApiIn::new()
+        };
+        let planned = call!(self, event_type.import_openapi(planned, None)).unwrap();
+        assert_eq!(planned.data.to_modify.unwrap()[0].name, name());
+        refused(404, call!(self, event_type.get(name())));
+        let wanted = EventTypeImportOpenApiIn {
+            spec_raw: Some(spec.to_string()),
+            ..EventTypeImportOpenApiIn::new()
+        };
+        let done = call!(self, event_type.import_openapi(wanted, None)).unwrap();
+        assert_eq!(done.data.modified, [name()]);
+        let schemas = call!(self, event_type.get(name()))
+            .unwrap()
+            .schemas
+            .unwrap();
+        let imported = schemas.as_object().unwrap().values().next().unwrap();
+        assert_eq!(imported["required"], json!(["id"]));
+        let bad = EventTypeImportOpenApiIn {
+            spec: Some(json!({"openapi": "3.1.0", "webhooks": 1})),
+            ..EventTypeImportOpenApiIn::new()
+        };
+        refused(422, call!(self, event_type.import_openapi(bad, None)));
     }
 
     async fn environment(&mut self) {
