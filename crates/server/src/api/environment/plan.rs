@@ -108,12 +108,16 @@ async fn plan_one(
         Err(wrong) => return Ok(Err(wrong)),
     };
     let before = api.engine.store().event_type(org, &name).await?;
-    let validation = before.map(|before| before.spec.validation);
+    let before = before.map(|before| before.spec);
+    let validation = before.as_ref().map(|before| before.validation);
     let spec = match update.check(validation.unwrap_or_default()) {
         Ok(spec) => spec,
         Err(wrong) => return Ok(Err(wrong)),
     };
-    if let Some(wrong) = schema_faults(&spec).await? {
+    // What is so already was looked at when it was saved.
+    if before.as_ref() != Some(&spec)
+        && let Some(wrong) = schema_faults(&spec).await?
+    {
         return Ok(Err(wrong));
     }
     if let Some(schedule) = schedule {
