@@ -96,6 +96,7 @@ impl Egress {
         let deadline = began + request.timeout;
         let mut progress = Progress::new(request.timeout);
         progress.answer.bytes_max = request.answer_bytes_max;
+        progress.answer.headers_wanted = request.answer_headers;
         let attempt = self.0.attempt(key, request, &mut progress);
         let result = timeout_at(deadline, attempt).await;
         if let (Err(_), Some(session)) = (&result, progress.unanswered()) {

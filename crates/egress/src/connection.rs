@@ -16,7 +16,7 @@ use hookseal_domain::limits::{RESPONSE_BODY_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
 use hookseal_domain::time::Timestamp;
 use hookseal_pki::certificate::CertificateSha256;
 use http::header::RETRY_AFTER;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
@@ -93,6 +93,8 @@ pub(crate) struct Http2 {
 pub(crate) struct Answer {
     /// Most bytes of the body that are read.
     pub(crate) bytes_max: usize,
+    /// Which headers are kept.
+    pub(crate) headers_wanted: &'static [&'static str],
     /// The head, once it is complete.
     pub(crate) head: Option<AnswerHead>,
     /// The first bytes of the body, at most so many.
@@ -107,6 +109,8 @@ pub(crate) struct Answer {
 pub(crate) struct AnswerHead {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<RetryAfter>,
+    /// Those that were wanted.
+    pub(crate) headers: HeaderMap,
 }
 
 /// What is with the rest of a body.
@@ -317,6 +321,7 @@ impl Default for Answer {
     fn default() -> Self {
         Self {
             bytes_max: RESPONSE_BODY_BYTES_MAX,
+            headers_wanted: &[],
             head: None,
             body: Vec::new(),
             rest: Rest::default(),
@@ -326,14 +331,31 @@ impl Default for Answer {
 }
 
 impl Answer {
+    /// Nothing has come yet of what is wanted.
+    pub(crate) fn anew(&self) -> Self {
+        Self {
+            bytes_max: self.bytes_max,
+            headers_wanted: self.headers_wanted,
+            ..Self::default()
+        }
+    }
+
     fn take_head(&mut self, response: Response<Incoming>) -> Incoming {
         let retry_after = response
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| RetryAfter::parse(value.to_str().ok()?));
+        // The head is bounded, and so is what is kept of it.
+        let mut headers = HeaderMap::new();
+        for name in self.headers_wanted {
+            for value in response.headers().get_all(*name) {
+                headers.append(*name, value.clone());
+            }
+        }
         self.head = Some(AnswerHead {
             status: response.status().as_u16(),
             retry_after,
+            headers,
         });
         response.into_body()
     }

@@ -34,7 +34,7 @@ const NGINX_STATUS: u16 = 400;
 const NGINX_NO_CERTIFICATE: &[u8] = b"No required SSL certificate was sent";
 const NGINX_CERTIFICATE_ERROR: &[u8] = b"The SSL certificate error";
 
-/// One attempt to be made: a POST.
+/// One request to be made: an attempt, or a question.
 #[derive(Clone)]
 pub struct DeliveryRequest {
     /// Whose connections may be used.
@@ -45,12 +45,16 @@ pub struct DeliveryRequest {
     pub transport: Arc<Transport>,
     /// Where to.
     pub target: Arc<Target>,
+    /// `POST`, unless something is asked.
+    pub method: Method,
     /// Everything but `Host` and `Content-Length`, which are added.
     pub headers: HeaderMap,
     /// The body, sent as it is.
     pub body: Bytes,
     /// Most bytes of the answer's body that are read.
     pub answer_bytes_max: usize,
+    /// Which headers of the answer are kept.
+    pub answer_headers: &'static [&'static str],
     /// How long all of it may take.
     pub timeout: Duration,
 }
@@ -69,6 +73,8 @@ pub struct Exchanged {
     pub handshake: Option<Box<HandshakeReport>>,
     /// The first bytes of the answer's body, at most as many as were asked for.
     pub body: Bytes,
+    /// The answer's headers, as far as they were asked for: all values of each.
+    pub headers: HeaderMap,
     /// What is known of the connection.
     pub connection: ConnectionFacts,
     /// From start to end.
@@ -108,7 +114,7 @@ pub(crate) enum Stage {
 
 impl DeliveryRequest {
     pub(crate) fn into_http1(self, route: &Route) -> Request<RequestBody> {
-        let mut message = self.into_post();
+        let mut message = self.into_message();
         *message.uri_mut() = route.origin_form.clone();
         let host = route.origin.authority.clone();
         message.headers_mut().insert(HOST, host);
@@ -116,16 +122,16 @@ impl DeliveryRequest {
     }
 
     pub(crate) fn into_http2(self, route: &Route) -> Request<RequestBody> {
-        let mut message = self.into_post();
+        let mut message = self.into_message();
         *message.uri_mut() = route.absolute_form.clone();
         *message.version_mut() = Version::HTTP_2;
         message.headers_mut().remove(HOST);
         message
     }
 
-    fn into_post(self) -> Request<RequestBody> {
+    fn into_message(self) -> Request<RequestBody> {
         let mut message = Request::new(Full::new(self.body));
-        *message.method_mut() = Method::POST;
+        *message.method_mut() = self.method;
         *message.headers_mut() = self.headers;
         // How the message is framed is nobody's business but hyper's.
         for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
@@ -171,7 +177,9 @@ impl Progress {
 
     /// From the beginning, with the time that is left.
     pub(crate) fn restart(&mut self) {
+        let answer = self.answer.anew();
         *self = Self::until(self.timeout, self.deadline);
+        self.answer = answer;
     }
 
     /// The time that is left.
@@ -263,15 +271,19 @@ impl Progress {
             Err(_) => self.answer.head.is_some(),
         };
         let handshake = self.take_report(failure, reason.as_deref(), is_answer, duration, now);
-        let reply = match self.answer.head {
+        let (reply, headers) = match self.answer.head {
             Some(AnswerHead {
                 status,
                 retry_after,
-            }) => Reply::Response {
-                status,
-                retry_after,
-            },
-            None => Reply::Failure(without_head),
+                headers,
+            }) => {
+                let reply = Reply::Response {
+                    status,
+                    retry_after,
+                };
+                (reply, headers)
+            }
+            None => (Reply::Failure(without_head), HeaderMap::new()),
         };
         Exchanged {
             reply,
@@ -279,6 +291,7 @@ impl Progress {
             tls_failure: failure,
             handshake,
             body: Bytes::from(self.answer.body),
+            headers,
             connection: match self.session {
                 Some(session) => session.facts().clone(),
                 None => self.facts,

@@ -19,7 +19,7 @@ use hookseal_domain::transport::policy::{EndpointTransport, ResolvedTransport};
 use hookseal_egress::{
     DeliveryRequest, Egress, EgressConfig, Exchanged, PublicRoots, Resolver, Target, Transport,
 };
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 /// 2026-11-23T00:00:00Z.
 pub(crate) const NOW_MILLIS: i64 = 1_795_392_000_000;
@@ -133,19 +133,47 @@ impl Client {
         url: &str,
         body: Bytes,
     ) -> Exchanged {
+        let request = self.request(endpoint, transport, url, body);
+        self.exchange(request).await
+    }
+
+    /// Whatever is asked in another way than deliveries are made.
+    pub(crate) async fn ask(
+        &self,
+        url: &str,
+        change: impl FnOnce(&mut DeliveryRequest),
+    ) -> Exchanged {
+        let endpoint = EndpointId::from_raw(7);
+        let mut request = self.request(endpoint, &self.transport, url, Bytes::new());
+        change(&mut request);
+        self.exchange(request).await
+    }
+
+    fn request(
+        &self,
+        endpoint: EndpointId,
+        transport: &Arc<Transport>,
+        url: &str,
+        body: Bytes,
+    ) -> DeliveryRequest {
         let url = EndpointUrl::parse(url).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("webhook-id", "msg_1".parse().unwrap());
-        let request = DeliveryRequest {
+        DeliveryRequest {
             endpoint,
             generation: self.generation,
             transport: Arc::clone(transport),
             target: Arc::new(Target::new(&url)),
+            method: Method::POST,
             headers,
             body,
             answer_bytes_max: RESPONSE_BODY_BYTES_MAX,
+            answer_headers: &[],
             timeout: self.timeout,
-        };
+        }
+    }
+
+    async fn exchange(&self, request: DeliveryRequest) -> Exchanged {
         let exchanged = self.egress.exchange(request).await;
         let limit = self.timeout + Duration::from_secs(5);
         assert!(exchanged.duration < limit, "{exchanged:?}");

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hookseal_domain::delivery::outcome::{FailureKind, Reply, RetryAfter};
 use hookseal_domain::id::EndpointId;
 use hookseal_egress::EgressConfig;
+use http::Method;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 
@@ -49,6 +50,60 @@ async fn sends_a_post_as_given_and_reads_the_answer() {
     ];
     assert_eq!(lines, expect);
     assert_eq!(body, "{\"a\": 1}");
+}
+
+#[tokio::test]
+async fn asks_as_it_is_told_and_keeps_the_headers_that_are_wanted() {
+    let answer: &[u8] = b"HTTP/1.1 204 No Content\r\nwebhook-allowed-origin: a\r\n\
+        set-cookie: hush\r\nWebHook-Allowed-Origin: b\r\n\r\n";
+    let (seen, mut requests) = mpsc::unbounded_channel();
+    let server = Server::start(move |mut stream, _| {
+        let seen = seen.clone();
+        async move {
+            for _ in 0..2 {
+                seen.send(read_request(&mut stream).await.unwrap()).unwrap();
+                stream.write_all(answer).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let client = Client::plain();
+    // On a new connection, and on one that was kept.
+    for _ in 0..2 {
+        let exchanged = client
+            .ask(&server.url(), |request| {
+                request.method = Method::OPTIONS;
+                request.answer_headers = &["webhook-allowed-origin", "webhook-allowed-rate"];
+            })
+            .await;
+        check_status(&exchanged, 204);
+        let kept: Vec<_> = exchanged.headers.iter().collect();
+        assert_eq!(kept.len(), 2, "{kept:?}");
+        let values = exchanged.headers.get_all("webhook-allowed-origin");
+        assert_eq!(values.iter().collect::<Vec<_>>(), ["a", "b"]);
+        let request = requests.recv().await.unwrap();
+        assert!(
+            request.starts_with("OPTIONS /hook HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert!(request.ends_with("\r\n\r\n"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn reads_as_much_as_is_wanted_on_a_new_connection_too() {
+    let body = "x".repeat(40_000);
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 40000\r\n\r\n{body}");
+    let server = Server::answering(answer.into_bytes().leak()).await;
+    let client = Client::plain();
+    for wanted in [50_000, 30_000, 1000] {
+        let exchanged = client
+            .ask(&server.url(), |request| request.answer_bytes_max = wanted)
+            .await;
+        check_status(&exchanged, 200);
+        assert_eq!(exchanged.body.len(), wanted.min(40_000));
+        assert_eq!(exchanged.reason.is_some(), wanted < 40_000);
+    }
 }
 
 #[tokio::test]

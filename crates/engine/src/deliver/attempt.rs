@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use hookseal_domain::delivery::attempt::AttemptFacts;
 use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
@@ -156,9 +156,11 @@ pub(crate) async fn post(
         generation: to.destination.generation,
         transport,
         target: Arc::clone(&to.target),
+        method: Method::POST,
         headers,
         body: letter.body,
         answer_bytes_max: letter.answer_bytes_max,
+        answer_headers: &[],
         timeout: shared.config.attempt_timeout,
     };
     let Exchanged {
@@ -169,6 +171,7 @@ pub(crate) async fn post(
         body,
         connection,
         duration,
+        ..
     } = shared.egress.exchange(request).await;
     if let Some(report) = handshake {
         saw_handshake(shared, to, app, *report);

@@ -21,7 +21,7 @@ use hookseal_domain::transport::rotation::{Stage, StageTimes};
 use hookseal_egress::{DeliveryRequest, Egress, EgressConfig, Exchanged, Target, Transport};
 use hookseal_pki::certificate::Certificate;
 use hookseal_testkit::test_ca::{Leaf, TestCa};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use crate::client::config;
 
@@ -54,9 +54,11 @@ impl Sender {
             generation: 1,
             transport: Arc::clone(&self.transport),
             target: Arc::new(Target::new(&url)),
+            method: Method::POST,
             headers: HeaderMap::new(),
             body,
             answer_bytes_max: RESPONSE_BODY_BYTES_MAX,
+            answer_headers: &[],
             timeout: Duration::from_secs(20),
         };
         self.egress.exchange(request).await
