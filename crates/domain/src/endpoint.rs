@@ -6,6 +6,7 @@ pub mod headers;
 pub mod health;
 pub mod order;
 pub mod url;
+pub mod verification;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::application::Metadata;
 use crate::endpoint::discipline::Discipline;
 use crate::endpoint::headers::EndpointHeaders;
 use crate::endpoint::url::EndpointUrl;
+use crate::endpoint::verification::{Grant, Standing, Verification};
 use crate::id::EndpointId;
 use crate::limits::PARK_ON_MAX;
 use crate::operational::{DisabledBy, Enabled};
@@ -57,6 +59,8 @@ pub struct Endpoint {
     pub switched_off: Option<SwitchedOff>,
     /// Since when nothing but failure came of it; `None` if it works, or nothing was tried.
     pub failing_since: Option<Timestamp>,
+    /// Whether its receiver said that it wants it.
+    pub verification: Verification,
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
@@ -85,14 +89,18 @@ pub struct Destination {
     pub id: EndpointId,
     /// Where to deliver.
     pub url: EndpointUrl,
-    /// Whether deliveries are held.
+    /// Whether deliveries are held, for whatever reason.
     pub disabled: bool,
+    /// Whether nothing at all may be sent to it.
+    pub standing: Standing,
     /// Which messages it wants.
     pub subscription: Subscription,
     /// Which responses park a delivery at once.
     pub park_on: ParkOn,
     /// Most deliveries per second; `None` for no limit.
     pub throttle_rate: Option<u16>,
+    /// What its receiver granted, if it was asked.
+    pub grant: Option<Grant>,
     /// How it wants its deliveries, besides their rate.
     pub discipline: Discipline,
     /// Custom headers.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::endpoint::health::HealthRule;
+use hookseal_domain::endpoint::verification::{Demand, Origin};
 use hookseal_store::retention::RetentionPolicy;
 
 /// How to deliver.
@@ -32,6 +33,20 @@ pub struct EngineConfig {
     pub user_agent: String,
     /// What is forgotten, and when.
     pub retention: RetentionPolicy,
+    /// Whether and how receivers are asked if they want what is sent to them.
+    pub verification: VerificationConfig,
+}
+
+/// Whether and how receivers are asked if they want what is sent to them.
+#[derive(Clone, Debug, Default)]
+pub struct VerificationConfig {
+    /// Whether endpoints have to be verified.
+    pub demand: Demand,
+    /// Who asks; without it there is no handshake of CloudEvents.
+    pub origin: Option<Origin>,
+    /// Where receivers' people may answer later: a URL that the text of a verification is added to.
+    /// Without it they can't.
+    pub callback_url: Option<String>,
 }
 
 /// Whether requests carry `svix-*` copies of the `webhook-*` headers.

@@ -31,7 +31,7 @@ use crate::shared::Shared;
 use crate::timers;
 use crate::underway::Underway;
 
-pub(crate) use crate::deliver::attempt::{Tried, attempt, was_overtaken};
+pub(crate) use crate::deliver::attempt::{Tried, attempt, not_sent_to, was_overtaken};
 
 /// Most changes in a row that a delivery follows at once; after those it goes by the schedule.
 const OVERTAKEN_MAX: u32 = 3;

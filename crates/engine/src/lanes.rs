@@ -386,7 +386,7 @@ mod tests {
     use hookseal_domain::transport::failure::TlsFailure;
     use hookseal_store::retention::RetentionPolicy;
 
-    use crate::config::SvixHeaders;
+    use crate::config::{SvixHeaders, VerificationConfig};
     use crate::lane::Onward;
     use crate::queue::Work;
 
@@ -411,6 +411,7 @@ mod tests {
 
     fn lanes(window_deliveries_max: usize, window_bytes_max: usize) -> Lanes {
         Lanes::new(&EngineConfig {
+            verification: VerificationConfig::default(),
             retry_schedule: RetrySchedule::default(),
             attempt_timeout: Duration::from_secs(15),
             in_flight_per_endpoint_max: 4,

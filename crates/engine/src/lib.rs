@@ -47,6 +47,7 @@ mod to_its_end;
 mod transports;
 mod trial;
 mod underway;
+mod verification;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,8 @@ use hookseal_domain::admission::Shed;
 use hookseal_domain::delivery::attempt::Attempt;
 use hookseal_domain::delivery::breaker::BreakerState;
 use hookseal_domain::delivery::{DeliveryKey, Ended};
+use hookseal_domain::endpoint::Endpoint;
+use hookseal_domain::endpoint::verification::Refusal;
 use hookseal_domain::event_type::EventTypeName;
 use hookseal_domain::filter::Filter;
 use hookseal_domain::id::{AppId, EndpointId, MessageId, OrgId, RawId};
@@ -81,6 +84,7 @@ use crate::publish::{Publish, PublishError, Published};
 use crate::shared::Shared;
 pub use crate::shutdown::ShutdownReport;
 pub use crate::trial::TrialError;
+pub use crate::verification::{Asked, VerifyError};
 
 /// The running engine. Cheap to clone; stops with [`Engine::shutdown`].
 #[derive(Clone)]
@@ -107,6 +111,8 @@ pub struct EngineParts {
 impl Engine {
     /// Begins this node's epoch, takes back what an earlier process left, and starts delivering.
     pub async fn start(parts: EngineParts, registry: &mut Registry) -> Result<Self, StoreError> {
+        let demand = parts.config.verification.demand;
+        parts.store.demand_verification(demand).await?;
         let session = parts.store.begin_epoch(parts.clock.now()).await?;
         info!(
             node = session.node,
@@ -244,6 +250,29 @@ impl Engine {
         timeout: Duration,
     ) -> Result<HandshakeReport, ProbeError> {
         probe::probe(&self.shared, app, endpoint, timeout).await
+    }
+
+    /// Asks an endpoint's receiver whether it wants what is sent to it, and waits for what it says.
+    /// Goes on to its end even when the caller stops waiting.
+    pub async fn verify(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        asked: Asked,
+    ) -> Result<Endpoint, VerifyError> {
+        let work = verification::verify(self.clone(), app, endpoint, asked);
+        let working = tokio::spawn(work).await;
+        working.unwrap_or(Err(VerifyError::Store(StoreError::Overloaded)))
+    }
+
+    /// Somebody calls back that a receiver wants it, with a text of [`Self::verify`] and all values of
+    /// its header for the rate. Tells whether it was of any use.
+    pub async fn call_back(
+        &self,
+        text: &str,
+        rates: Vec<Vec<u8>>,
+    ) -> Result<Option<Result<(), Refusal>>, StoreError> {
+        verification::call_back(self, text, rates).await
     }
 
     /// What holds of transport security where no policy says anything.

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT};
 
 use hookseal_domain::endpoint::Destination;
+use hookseal_domain::endpoint::verification::REQUEST_ORIGIN;
 use hookseal_domain::id::OrgId;
 use hookseal_domain::signature::standard;
 use hookseal_domain::time::Timestamp;
@@ -93,6 +94,11 @@ impl Prepared {
         if let Ok(agent) = HeaderValue::from_str(&config.user_agent) {
             headers.insert(USER_AGENT, agent);
         }
+        // Whoever granted it wants to be told each time who sends (Web Hooks for Event Delivery, §4.1.2).
+        let origin = destination.grant.as_ref().map(|grant| &grant.origin);
+        if let Some(origin) = origin.and_then(|origin| origin.as_str().parse().ok()) {
+            headers.insert(REQUEST_ORIGIN, origin);
+        }
         // Names that get their values later, so that no copy has to grow for them.
         let svix = (config.svix_headers == SvixHeaders::Send).then_some(SVIX);
         for name in WEBHOOK.into_iter().chain(svix.into_iter().flatten()) {
@@ -159,6 +165,16 @@ impl Prepared {
     /// Whether its policy can't be applied for exactly this reason.
     pub(crate) fn is_unusable_by(&self, error: &TransportError) -> bool {
         matches!(&self.transport, Err(Unusable::Policy(own)) if own == error)
+    }
+
+    /// The headers of a request that has no body and no signature.
+    pub(crate) fn unsigned(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        for name in WEBHOOK.into_iter().chain(SVIX) {
+            headers.remove(name);
+        }
+        headers.remove(CONTENT_TYPE);
+        headers
     }
 
     /// The headers of one request, which receivers know by `id`, signed with every key that is valid at `now`.

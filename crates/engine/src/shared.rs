@@ -154,7 +154,7 @@ impl Shared {
     ) -> LaneRules {
         let app_pace = Pace::per_second(app_rate);
         LaneRules {
-            pace: Pace::per_second(destination.throttle_rate),
+            pace: pace_of(destination),
             app: app_pace.map(|pace| (pace, self.app_pacings.of(app))),
             app_is_free: app_pace.is_none(),
             in_flight_max: destination
@@ -191,4 +191,13 @@ impl Shared {
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);
     }
+}
+
+/// Most that the endpoint's owner wants, and its receiver granted.
+fn pace_of(destination: &Destination) -> Option<Pace> {
+    let granted = destination.grant.as_ref().and_then(|grant| grant.rate);
+    Pace::slower(
+        Pace::per_second(destination.throttle_rate),
+        granted.map(Pace::per_minute),
+    )
 }

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookseal_domain::delivery::attempt::Attempt;
-use hookseal_domain::delivery::outcome::{Outcome, Reply};
+use hookseal_domain::delivery::outcome::{FailureKind, Outcome, Reply};
 use hookseal_domain::delivery::{DeliveryKey, Ended, Next, Trigger};
 use hookseal_domain::endpoint::ParkOn;
 use hookseal_domain::endpoint::health::{HealthRule, Sign};
+use hookseal_domain::endpoint::verification::Standing;
 use hookseal_domain::id::{AppId, EndpointId};
 use hookseal_store::error::StoreError;
 use hookseal_store::inspect::{AttemptFilter, AttemptScope};
 use hookseal_store::page::{Order, PageRequest, PageStart};
 use hookseal_store::work::FinishedAttempt;
 
-use crate::deliver::{Tried, attempt, was_overtaken};
+use crate::deliver::{Tried, attempt, not_sent_to, was_overtaken};
 use crate::find::Found;
 use crate::job::Job;
 use crate::publish::{Audience, Publish, PublishError, Published, publish};
@@ -30,6 +31,9 @@ pub(crate) const TRIALS_MAX: usize = 8;
 const SPARE: Duration = Duration::from_secs(5);
 /// Most changes of the endpoint that are followed at once.
 const OVERTAKEN_MAX: u32 = 3;
+
+/// Why nothing is sent to whom the operator wants verified before.
+const UNVERIFIED: &str = "The endpoint is not verified, which this server demands";
 
 /// There is no attempt.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -106,6 +110,10 @@ async fn make(shared: &Shared, app: AppId, job: &Job) -> Tried {
         let found = match routes {
             Ok(routes) => {
                 let to = routes.as_ref().and_then(|r| r.endpoint(job.key.endpoint));
+                let withheld = to.filter(|to| to.destination.standing == Standing::Withheld);
+                if let Some(to) = withheld {
+                    return not_sent_to(shared, to, FailureKind::Internal, UNVERIFIED);
+                }
                 to.map_or(Found::Deleted, |to| Found::Send(Arc::clone(to)))
             }
             Err(_) => Found::Unreadable,

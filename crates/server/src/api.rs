@@ -29,6 +29,7 @@ mod shed;
 mod statistics;
 mod transport;
 mod turns;
+mod verification;
 mod wire;
 
 use std::sync::Arc;

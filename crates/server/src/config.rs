@@ -8,6 +8,7 @@ pub mod byte_size;
 pub mod delivery;
 mod duration;
 pub mod egress;
+pub mod endpoints;
 pub mod error;
 pub(crate) mod file;
 pub mod health;
@@ -35,6 +36,7 @@ use crate::config::auth::AuthSection;
 use crate::config::breaker::BreakerSection;
 use crate::config::delivery::DeliverySection;
 use crate::config::egress::EgressSection;
+use crate::config::endpoints::EndpointsSection;
 use crate::config::error::ConfigErrors;
 use crate::config::health::HealthSection;
 use crate::config::keys::KeysSection;
@@ -67,6 +69,8 @@ pub struct Config {
     pub breaker: BreakerSection,
     /// What happens to an endpoint that does nothing but fail.
     pub health: HealthSection,
+    /// What is demanded of endpoints.
+    pub endpoints: EndpointsSection,
     /// Where deliveries may go, and whom they trust.
     pub egress: EgressSection,
     /// What is forgotten, and when.
@@ -120,6 +124,7 @@ impl Config {
         let delivery = Section::read(reader);
         let breaker = Section::read(reader);
         let health = Section::read(reader);
+        let endpoints = Section::read(reader);
         let egress = Section::read(reader);
         let retention = Section::read(reader);
         let log = Section::read(reader);
@@ -133,6 +138,7 @@ impl Config {
             delivery: delivery?,
             breaker: breaker?,
             health: health?,
+            endpoints: endpoints?,
             egress: egress?,
             retention: retention?,
             log: log?,
@@ -146,7 +152,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What is said of all sections, in the order of the reference.
-fn chapters() -> [Chapter; 11] {
+fn chapters() -> [Chapter; 12] {
     [
         ServerSection::chapter(),
         ApiSection::chapter(),
@@ -156,6 +162,7 @@ fn chapters() -> [Chapter; 11] {
         DeliverySection::chapter(),
         BreakerSection::chapter(),
         HealthSection::chapter(),
+        EndpointsSection::chapter(),
         EgressSection::chapter(),
         RetentionSection::chapter(),
         LogSection::chapter(),

@@ -181,9 +181,11 @@ fn prepare(config: &Config, clock: &Arc<dyn Clock>) -> Result<Prepared, StartErr
     let certificates = certificates(config).map_err(&mut take).ok();
     let egress = egress(config, clock).map_err(&mut take).ok();
     let policy = config.retention.policy();
+    let public_url = config.server.public_url.as_ref();
+    let verification = config.endpoints.verification(public_url);
     let engine = config
         .delivery
-        .engine(&config.breaker, &config.health, policy);
+        .engine(&config.breaker, &config.health, policy, verification);
     let engine = engine.map_err(&mut take).ok();
     let public_key_pem = public_key_pem(config).map_err(&mut take).ok();
     let (Some(certificates), Some(egress), Some(engine), Some(public_key_pem)) =

@@ -23,6 +23,7 @@ pub mod statistics;
 pub mod tasks;
 pub mod tokens;
 pub mod transport;
+pub mod verification;
 pub mod work;
 
 use std::time::Duration;
@@ -59,6 +60,7 @@ use crate::statistics::StatisticsStore;
 use crate::tasks::TaskStore;
 use crate::tokens::TokenStore;
 use crate::transport::TransportStore;
+use crate::verification::VerificationStore;
 use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Recorded};
 
 /// Everything that Hookseal remembers.
@@ -68,7 +70,8 @@ use crate::work::{Claimed, DueBatch, FinishedAttempt, NodeSession, PullLimit, Re
 /// looked up within the organisation or application given, never beyond. What concerns transport
 /// security is in [`TransportStore`], what concerns tasks in [`TaskStore`], tokens in [`TokenStore`], the
 /// rules of event types in [`CatalogueStore`], what the organisation is told in [`OperationalStore`],
-/// counters in [`StatisticsStore`], bringing back endpoints in [`EndpointHealthStore`].
+/// counters in [`StatisticsStore`], bringing back endpoints in [`EndpointHealthStore`], whether receivers
+/// want it in [`VerificationStore`].
 #[async_trait]
 pub trait Store:
     CatalogueStore
@@ -79,6 +82,7 @@ pub trait Store:
     + OperationalStore
     + StatisticsStore
     + EndpointHealthStore
+    + VerificationStore
     + Send
     + Sync
 {

@@ -56,6 +56,7 @@ mod token_store;
 mod transport_book;
 mod transport_items;
 mod transport_store;
+mod verifications;
 mod walk;
 mod writer;
 

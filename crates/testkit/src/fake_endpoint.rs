@@ -225,6 +225,7 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
     let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
+    let asked = body.clone();
     let reply = shared.keep(Received {
         method: head.method,
         path: head
@@ -242,10 +243,23 @@ async fn answer(
         // sleep: the script asks for a slow receiver
         tokio::time::sleep(reply.after).await;
     }
-    let mut response = Response::new(Full::new(reply.body));
+    let body = match reply.echo {
+        Some(member) => member_of(&asked, member),
+        None => reply.body,
+    };
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = reply.status;
     response.headers_mut().extend(reply.headers);
     Ok(response)
+}
+
+/// A text in a JSON object.
+fn member_of(object: &[u8], member: &str) -> Bytes {
+    let object: Option<serde_json::Value> = serde_json::from_slice(object).ok();
+    let text = object
+        .as_ref()
+        .and_then(|object| object.get(member)?.as_str());
+    Bytes::from(text.unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub struct Reply {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
     pub(crate) after: Duration,
+    /// The member of the request's JSON object that is the body, if one is.
+    pub(crate) echo: Option<&'static str>,
 }
 
 /// Answers in order; the last one goes on for ever.
@@ -32,6 +34,7 @@ impl Reply {
             headers: Vec::new(),
             body: Bytes::new(),
             after: Duration::ZERO,
+            echo: None,
         }
     }
 
@@ -48,6 +51,13 @@ impl Reply {
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// With what the request, a JSON object, has as this member.
+    #[must_use]
+    pub fn echo(mut self, member: &'static str) -> Self {
+        self.echo = Some(member);
         self
     }
 

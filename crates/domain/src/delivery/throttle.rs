@@ -8,7 +8,7 @@
 //! **Invariant:** no clock, no IO. Two slots are never closer than an interval, and an attempt
 //! begins no earlier than its slot and at most [`LATENESS_MAX`] later.
 
-use std::num::NonZeroU16;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::time::Timestamp;
@@ -32,7 +32,10 @@ const NANOS_PER_MILLI: i64 = 1_000_000;
 /// How often something may happen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Pace {
-    per_second: NonZeroU16,
+    /// So many slots…
+    slots: NonZeroU32,
+    /// …in so many seconds.
+    secs: u32,
 }
 
 /// The slots of one endpoint or application.
@@ -54,19 +57,29 @@ pub struct Slot {
 impl Pace {
     /// So many in a second; `None` if there is no limit.
     pub fn per_second(rate: Option<u16>) -> Option<Self> {
-        let per_second = NonZeroU16::new(rate?)?;
-        Some(Self { per_second })
+        let slots = NonZeroU32::new(u32::from(rate?))?;
+        Some(Self { slots, secs: 1 })
     }
 
-    /// How many in a second.
-    pub const fn rate(self) -> u16 {
-        self.per_second.get()
+    /// So many in a minute.
+    pub const fn per_minute(rate: NonZeroU32) -> Self {
+        Self {
+            slots: rate,
+            secs: 60,
+        }
+    }
+
+    /// Whichever of two is slower.
+    pub fn slower(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.into_iter()
+            .chain(other)
+            .max_by_key(|pace| pace.interval())
     }
 
     /// From one slot to the next, in nanoseconds.
     fn interval(self) -> i64 {
-        let parts = SLOWER_BY * u64::from(self.rate());
-        let nanos = (NANOS_PER_SEC * (SLOWER_BY + 1)).div_ceil(parts);
+        let parts = SLOWER_BY * u64::from(self.slots.get());
+        let nanos = (NANOS_PER_SEC * u64::from(self.secs) * (SLOWER_BY + 1)).div_ceil(parts);
         i64::try_from(nanos).unwrap_or(i64::MAX)
     }
 }
@@ -186,6 +199,21 @@ mod tests {
                 "{most} in {window} ms at {rate} per second"
             );
         }
+    }
+
+    #[test]
+    fn the_slower_of_two_holds() {
+        let minute = |rate| Some(Pace::per_minute(NonZeroU32::new(rate).unwrap()));
+        let second = |rate| Pace::per_second(Some(rate));
+        assert_eq!(minute(60).unwrap().interval(), pace(1).interval());
+        assert_eq!(minute(1).unwrap().interval(), 60_375_000_000);
+        assert_eq!(Pace::slower(second(2), minute(60)), minute(60));
+        assert_eq!(Pace::slower(second(2), minute(180)), second(2));
+        assert_eq!(Pace::slower(None, minute(7)), minute(7));
+        assert_eq!(Pace::slower(second(7), None), second(7));
+        assert_eq!(Pace::slower(None, None), None);
+        let most = Pace::per_minute(NonZeroU32::MAX).interval();
+        assert!(most > 0, "{most}");
     }
 
     #[test]

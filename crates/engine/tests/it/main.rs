@@ -20,4 +20,5 @@ mod timing;
 mod transport;
 mod trial;
 mod trouble;
+mod verification;
 mod world;

@@ -29,7 +29,7 @@ use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::{EndpointTransport, TlsVersion, TransportPolicy};
 use hookseal_egress::{Egress, EgressConfig, PublicRoots, Resolver};
 use hookseal_engine::clock::Clock;
-use hookseal_engine::config::{EngineConfig, SvixHeaders};
+use hookseal_engine::config::{EngineConfig, SvixHeaders, VerificationConfig};
 use hookseal_engine::publish::{Audience, Publish, PublishError, PublishHeaders, Published};
 use hookseal_engine::{Engine, EngineParts};
 use hookseal_store::Store;
@@ -428,6 +428,7 @@ impl World {
 
 pub(crate) fn config() -> EngineConfig {
     EngineConfig {
+        verification: VerificationConfig::default(),
         retry_schedule: RetrySchedule::default(),
         breaker_rule: BreakerRule::default(),
         health_rule: HealthRule::default(),

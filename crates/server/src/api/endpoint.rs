@@ -18,6 +18,7 @@ mod rules;
 pub(crate) mod secret;
 mod server_ca;
 pub(crate) mod transport;
+mod verification;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -66,6 +67,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .merge(enable::routes())
         .merge(recovery::routes())
         .merge(example::routes())
+        .merge(verification::routes())
 }
 
 impl FromQuery for PageRequest<EndpointId> {
@@ -83,8 +85,9 @@ async fn list(
     State(api): State<Api>,
     Query(page): Query<PageRequest<EndpointId>>,
 ) -> Result<Response, ApiError> {
+    let now = api.engine.now();
     let page = api.engine.store().endpoints(own.id(), page).await?;
-    let list = ListResponse::of(page, |row| row.id, |row| Some(EndpointOut::of(row)));
+    let list = ListResponse::of(page, |row| row.id, |row| Some(EndpointOut::of(row, now)));
     Ok(ok(&list))
 }
 
@@ -109,7 +112,7 @@ async fn create(
     let made = api.create_endpoint(own.id(), checked, idempotency).await?;
     Ok(json(
         StatusCode::CREATED,
-        &EndpointOut::of(made.into_inner()),
+        &EndpointOut::of(made.into_inner(), api.engine.now()),
     ))
 }
 
@@ -122,7 +125,8 @@ async fn get(
     EndpointPath(named): EndpointPath,
     State(api): State<Api>,
 ) -> Result<Response, ApiError> {
-    Ok(ok(&EndpointOut::of(own.endpoint(&api, &named).await?)))
+    let endpoint = own.endpoint(&api, &named).await?;
+    Ok(ok(&EndpointOut::of(endpoint, api.engine.now())))
 }
 
 /// Replaces an endpoint, or makes it.
@@ -154,7 +158,9 @@ async fn put(
             Created::New(made.await?.into_inner())
         }
     };
-    Ok(upserted(put, EndpointOut::of))
+    Ok(upserted(put, |endpoint| {
+        EndpointOut::of(endpoint, api.engine.now())
+    }))
 }
 
 /// Changes parts of an endpoint.
@@ -173,7 +179,7 @@ async fn patch(
     let spec = patch.apply(before.clone(), &api.config.address_policy)?;
     api.check_plain_http(&own, Some(&before), &spec.url).await?;
     let endpoint = api.replace_endpoint(own.id(), before, spec).await?;
-    Ok(ok(&EndpointOut::of(endpoint)))
+    Ok(ok(&EndpointOut::of(endpoint, api.engine.now())))
 }
 
 /// Deletes an endpoint; its unfinished deliveries end.

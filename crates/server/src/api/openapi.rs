@@ -17,7 +17,7 @@ use crate::api::wire::text;
 use crate::api::{
     Api, absent, application, authentication, background_task, docs, endpoint, environment,
     event_type, health, management, message, message_attempt, operational_webhook, statistics,
-    transport,
+    transport, verification,
 };
 
 #[derive(OpenApi)]
@@ -83,6 +83,7 @@ pub(crate) fn operations() -> OpenApiRouter<Api> {
         .merge(background_task::routes())
         .merge(operational_webhook::routes())
         .merge(transport::routes())
+        .merge(verification::routes())
         .merge(authentication::routes())
         .merge(management::routes())
         .merge(statistics::routes())

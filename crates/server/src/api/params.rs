@@ -29,6 +29,11 @@ path_params! {
         /// The endpoint's id or uid.
         endpoint_id: text::Uid,
     }
+    /// Names a verification of an endpoint that is under way.
+    VerificationParams {
+        /// What stands at the end of the URL that the receiver got.
+        token: text::Uid,
+    }
     /// Names an endpoint of the organisation's own.
     OperationalEndpointParams {
         /// The endpoint's id or uid.

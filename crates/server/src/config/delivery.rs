@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::signature::key::KeyKind;
-use hookseal_engine::config::{EngineConfig, SvixHeaders};
+use hookseal_engine::config::{EngineConfig, SvixHeaders, VerificationConfig};
 use hookseal_store::retention::RetentionPolicy;
 
 use crate::config::breaker::BreakerSection;
@@ -74,6 +74,7 @@ impl DeliverySection {
         breaker: &BreakerSection,
         health: &HealthSection,
         retention: RetentionPolicy,
+        verification: VerificationConfig,
     ) -> Result<EngineConfig, ConfigError> {
         let retry_schedule = RetrySchedule::try_new(self.retry_schedule.clone())
             .map_err(|error| ConfigError::unusable("delivery.retry_schedule", error))?;
@@ -93,6 +94,7 @@ impl DeliverySection {
             },
             user_agent: USER_AGENT.to_owned(),
             retention,
+            verification,
         })
     }
 }

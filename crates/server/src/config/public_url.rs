@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use hookseal_domain::endpoint::verification::Origin;
 use url::Url;
 
 use crate::config::value::Scalar;
@@ -18,6 +19,12 @@ impl PublicUrl {
     /// Where a listener is, for clients of the same machine.
     pub fn of_listener(scheme: &str, address: SocketAddr) -> Self {
         Self(format!("{scheme}://{address}"))
+    }
+
+    /// The name of its host, if it has one.
+    pub fn name(&self) -> Option<Origin> {
+        let url = Url::parse(&self.0).ok()?;
+        Origin::parse(url.host_str()?).ok()
     }
 }
 

@@ -29,3 +29,4 @@ mod tokens;
 mod transport;
 mod trial;
 mod validation;
+mod verification;

@@ -20,3 +20,4 @@ mod story;
 mod support;
 mod tls_command;
 mod torture;
+mod verification;

@@ -18,7 +18,7 @@ use crate::sqlite::batch::{Batch, all, first};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
-use crate::sqlite::{endpoint_health, endpoint_transports, keyring, portal_tokens};
+use crate::sqlite::{endpoint_health, endpoint_transports, keyring, portal_tokens, verifications};
 
 macro_rules! select {
     ($which:literal) => {
@@ -190,6 +190,7 @@ pub(super) async fn delete(
         endpoint_transports::forget(batch, app, None)?;
         endpoint_health::forget_all(batch, app)?;
         portal_tokens::forget(batch, app)?;
+        verifications::forget(batch, app, None)?;
         batch.changed(app, 0)?;
         Ok(Ok(()))
     };

@@ -26,7 +26,7 @@ const GIVE_UP: &str = "UPDATE pending SET state = ?6, owner = NULL, epoch = NULL
 /// Where an endpoint was enabled or deleted before its deliveries were held.
 const RELEASE_IF_LIVE: &str = "UPDATE endpoint SET release_held = 1 \
     WHERE slice = ?1 AND app = ?2 AND id = ?3 \
-    AND (deleted_at IS NOT NULL OR (disabled = 0 AND switched_off IS NULL))";
+    AND (deleted_at IS NOT NULL OR (disabled = 0 AND switched_off IS NULL AND withheld = 0))";
 /// The next endpoint with a backlog, in the order of the index.
 const NEXT_BACKLOGGED: &str = "SELECT slice, ep, app FROM pending \
     WHERE owner IS NULL AND state = 2 AND (slice, ep) > (?1, ?2) ORDER BY slice, ep LIMIT 1";

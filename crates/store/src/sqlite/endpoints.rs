@@ -26,7 +26,7 @@ use crate::sqlite::idempotency::{self, Earlier};
 use crate::sqlite::rows::{Typed, id_range, json, rows_to_read};
 use crate::sqlite::{
     endpoint_discipline, endpoint_headers, endpoint_health, endpoint_room, endpoint_transports,
-    operational, signing_keys,
+    operational, signing_keys, verifications,
 };
 
 macro_rules! select {
@@ -37,7 +37,7 @@ macro_rules! select {
             "WHERE h.slice = endpoint.slice AND h.app = endpoint.app AND h.ep = endpoint.id) ",
             "AS failing_since, event_types, channels, filter, ",
             "throttle_rate, park_on, discipline, metadata, key_version, headers, generation, ",
-            "updated_at ",
+            "updated_at, verification, withheld ",
             "FROM endpoint WHERE deleted_at IS NULL AND slice = ?1 AND app = ?2 AND ",
             $which
         )
@@ -52,12 +52,14 @@ const INSERT: &str = "INSERT INTO endpoint (slice, app, id, uid, url, descriptio
     event_types, channels, throttle_rate, park_on, discipline, metadata, key_version, headers, \
     generation, updated_at, filter) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1, ?16, ?17)";
-/// A disabled endpoint's held deliveries stay; an enabled one's are released.
+/// A disabled endpoint's held deliveries stay; an enabled one's are released, unless they wait for its
+/// verification as well.
 const UPDATE: &str = "UPDATE endpoint SET generation = generation + (url <> ?5), uid = ?4, \
     url = ?5, description = ?6, disabled = ?7, event_types = ?8, channels = ?9, \
     throttle_rate = ?10, park_on = ?11, discipline = ?12, metadata = ?13, updated_at = ?14, \
     filter = ?15, release_held = CASE WHEN ?7 THEN 0 \
-        WHEN disabled = 1 OR switched_off IS NOT NULL THEN 1 ELSE release_held END, \
+        WHEN withheld = 0 AND (disabled = 1 OR switched_off IS NOT NULL) THEN 1 \
+        ELSE release_held END, \
     switched_off = CASE WHEN ?7 THEN switched_off END, \
     switched_off_at = CASE WHEN ?7 THEN switched_off_at END, \
     switched_off_failing_since = CASE WHEN ?7 THEN switched_off_failing_since END \
@@ -121,19 +123,17 @@ pub(super) async fn create(
             return Ok(Err(ChangeError::NameTaken));
         }
         insert(batch, slice, &new, &headers)?;
+        verifications::begin_anew(batch, new.app, new.id)?;
         signing_keys::insert(batch, new.app, new.id, 1, &first_key)?;
         batch.changed(new.app, 1)?;
         let named = (new.id, new.spec.uid.as_ref());
         let changes = [EndpointChange::Created];
         operational::endpoint_changed(batch, new.app, named, new.now, &changes)?;
         idempotency::remember(batch, slice, request.as_ref(), new.id.raw())?;
-        Ok(Ok(Created::New(Endpoint {
-            id: new.id,
-            spec: new.spec.clone(),
-            switched_off: None,
-            failing_since: None,
-            updated_at: new.now,
-        })))
+        let made = live(batch.connection, new.app, new.id)?;
+        Ok(made.map_or(Err(ChangeError::NotFound), |made| {
+            Ok(Created::New(made.endpoint))
+        }))
     };
     store.writer.change(create).await
 }
@@ -250,6 +250,9 @@ pub(super) async fn update(
             filter(&spec.subscription),
         ];
         batch.execute(UPDATE, row)?;
+        if before.endpoint.spec.url != spec.url {
+            verifications::begin_anew(batch, app, endpoint)?;
+        }
         batch.changed(app, 0)?;
         let switched_on = before.endpoint.enabled() == Enabled::No && !spec.disabled;
         if switched_on || before.endpoint.spec.url != spec.url {
@@ -283,6 +286,7 @@ pub(super) async fn delete(
         signing_keys::forget(batch, app, endpoint)?;
         endpoint_health::forget(batch, app, endpoint)?;
         endpoint_transports::forget(batch, app, Some(endpoint))?;
+        verifications::forget(batch, app, Some(endpoint))?;
         batch.changed(app, -1)?;
         let named = (endpoint, before.endpoint.spec.uid.as_ref());
         let changes = [EndpointChange::Deleted];
@@ -400,6 +404,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<EndpointRow, Failure> {
             spec,
             switched_off,
             failing_since: row.time_or_null("failing_since")?,
+            verification: verifications::read(&row)?,
             updated_at: row.time("updated_at")?,
         },
         generation: u64::from(row.plain::<u32>("generation")?),

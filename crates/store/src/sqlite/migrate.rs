@@ -72,6 +72,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "portal_links",
         include_str!("../../migrations/sqlite/0016_portal_links.sql"),
     ),
+    (
+        "verification",
+        include_str!("../../migrations/sqlite/0017_verification.sql"),
+    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

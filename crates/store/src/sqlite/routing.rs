@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use hookseal_domain::endpoint::Destination;
+use hookseal_domain::endpoint::verification::Standing;
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::limits::ENDPOINTS_PER_APPLICATION_MAX;
 use hookseal_domain::transport::policy::EndpointTransport;
@@ -91,10 +92,14 @@ fn destination(
     Ok(Destination {
         id: endpoint.id,
         url: endpoint.spec.url,
-        disabled: endpoint.spec.disabled || endpoint.switched_off.is_some(),
+        disabled: endpoint.spec.disabled
+            || endpoint.switched_off.is_some()
+            || endpoint.verification.standing == Standing::Withheld,
+        standing: endpoint.verification.standing,
         subscription: endpoint.spec.subscription,
         park_on: endpoint.spec.park_on,
         throttle_rate: endpoint.spec.throttle_rate,
+        grant: endpoint.verification.grant,
         discipline: endpoint.spec.discipline,
         headers,
         signing_keys: signing_keys.into_iter().map(Arc::new).collect(),

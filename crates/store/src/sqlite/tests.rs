@@ -27,7 +27,7 @@ use crate::sqlite::{
     endpoint_room, endpoint_transports, endpoints, event_type_rules, event_types, few_pins,
     handshake_users, handshakes, idempotency, keyring, messages, migrate, operational, order,
     order_heads, portal_tokens, record, retention, signing_keys, statistics, tasks, transport_book,
-    transport_items,
+    transport_items, verifications,
 };
 
 const HOT: [&str; 5] = ["message", "pending", "attempt", "outcome", "idempotency"];
@@ -77,6 +77,7 @@ fn statements() -> Vec<&'static str> {
         &tasks::replays::STATEMENTS,
         &transport_book::STATEMENTS,
         &transport_items::STATEMENTS,
+        &verifications::STATEMENTS,
     ];
     all.concat()
 }

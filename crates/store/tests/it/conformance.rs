@@ -69,6 +69,8 @@ macro_rules! conformance {
                 who_works_now_and_then_stays, a_changed_endpoint_begins_anew,
                 those_who_are_told_of_it_stay, enables_with_a_task, enables_all_or_nothing,
                 a_retry_waits_for_the_one_that_is_switched_off;
+            verifications: a_verification_ends_once, another_url_is_another_endpoint,
+                what_is_demanded_holds_and_releases, operational_endpoints_are_free;
             model: behaves_like_the_model;
         }
     };

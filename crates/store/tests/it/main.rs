@@ -29,5 +29,6 @@ mod tasks;
 mod timing;
 mod tokens;
 mod transport;
+mod verifications;
 
 conformance::conformance!(sqlite);

@@ -89,7 +89,7 @@ async fn enable(
         )
     })?;
     Ok(ok(&EnableOut {
-        endpoint: EndpointOut::of(enabled.endpoint),
+        endpoint: EndpointOut::of(enabled.endpoint, now),
         task: enabled.task.map(TaskOut::of),
     }))
 }

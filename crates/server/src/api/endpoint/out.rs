@@ -7,8 +7,10 @@ use utoipa::ToSchema;
 
 use hookseal_domain::endpoint::{Endpoint, SwitchedOff};
 use hookseal_domain::operational::DisabledBy;
+use hookseal_domain::time::Timestamp;
 
 use crate::api::endpoint::discipline::DisciplineOut;
+use crate::api::endpoint::verification::VerificationOut;
 use crate::api::wire::{At, text};
 
 /// An endpoint.
@@ -64,6 +66,10 @@ pub(crate) struct EndpointOut {
     discipline: DisciplineOut,
     /// Always 1: clients of before version 2 don't read an endpoint without it.
     version: u8,
+    /// Whether its receiver said that it wants what is sent to it; absent if nobody asked, and it need
+    /// not be asked. An extension of Hookseal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<VerificationOut>,
     /// Your notes.
     metadata: BTreeMap<String, String>,
     /// When it was made.
@@ -76,13 +82,14 @@ pub(crate) struct EndpointOut {
 
 impl EndpointOut {
     /// As it goes out.
-    pub(crate) fn of(endpoint: Endpoint) -> Self {
+    pub(crate) fn of(endpoint: Endpoint, now: Timestamp) -> Self {
         let disabled = is_disabled(&endpoint);
         let disabled_reason = endpoint.disabled_by().map(DisabledBy::as_str);
         let failing_since = match endpoint.switched_off {
             Some(SwitchedOff::Failing { since, .. }) => Some(since),
             Some(SwitchedOff::Gone { .. }) | None => endpoint.failing_since,
         };
+        let verification = VerificationOut::shown(&endpoint, now);
         let spec = endpoint.spec;
         let event_types = texts(spec.subscription.event_types);
         let filter = spec.subscription.filter;
@@ -102,6 +109,7 @@ impl EndpointOut {
             park_on: spec.park_on.codes().to_vec(),
             discipline: DisciplineOut::of(&spec.discipline),
             version: 1,
+            verification,
             metadata: spec.metadata,
             created_at: At(endpoint.id.created_at()),
             updated_at: At(endpoint.updated_at),

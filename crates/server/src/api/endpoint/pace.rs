@@ -1,6 +1,8 @@
 //! `…/endpoint/{endpoint_id}/rate-limit-status`: how fast an endpoint's deliveries go, and what
 //! holds them back.
 
+use std::num::NonZeroU32;
+
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -9,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use hookseal_domain::delivery::push_back::PushBack;
+use hookseal_domain::endpoint::Endpoint;
 use hookseal_engine::PaceStatus;
 
 use crate::api::Api;
@@ -33,6 +36,11 @@ struct PaceOut {
     /// Most deliveries per second of the endpoint, as configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u16>,
+    /// Most requests per minute that the receiver granted in its verification. Of this and
+    /// `throttleRate` the slower one holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>, minimum = 1)]
+    granted_rate: Option<NonZeroU32>,
     /// Most deliveries per second of the whole application, as configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     app_throttle_rate: Option<u16>,
@@ -88,17 +96,14 @@ async fn get(
     let endpoint = own.endpoint(&api, &named).await?;
     let pace = api.engine.pace(endpoint.id);
     let app_rate = own.routing.application.spec.throttle_rate;
-    Ok(ok(&PaceOut::of(
-        endpoint.spec.throttle_rate,
-        app_rate,
-        pace,
-    )))
+    Ok(ok(&PaceOut::of(&endpoint, app_rate, pace)))
 }
 
 // === impl PaceOut ===
 
 impl PaceOut {
-    fn of(throttle_rate: Option<u16>, app_rate: Option<u16>, pace: Option<PaceStatus>) -> Self {
+    fn of(endpoint: &Endpoint, app_rate: Option<u16>, pace: Option<PaceStatus>) -> Self {
+        let grant = endpoint.verification.grant.as_ref();
         let in_flight_max = pace.map(|pace| pace.in_flight_max);
         let pace = pace.unwrap_or_default();
         let pushed_back = pace.push_back;
@@ -107,7 +112,8 @@ impl PaceOut {
         Self {
             status: if since.is_some() { "RateLimited" } else { "Ok" },
             throttled_since: since.map(At),
-            throttle_rate,
+            throttle_rate: endpoint.spec.throttle_rate,
+            granted_rate: grant.and_then(|grant| grant.rate),
             app_throttle_rate: app_rate,
             next_slot_at: pace.next_slot_at.map(At),
             in_flight: pace.in_flight,

@@ -6,6 +6,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use hookseal_domain::endpoint::verification::Standing;
 use hookseal_engine::TrialError;
 use hookseal_engine::publish::PublishHeaders;
 use hookseal_store::inspect::Content;
@@ -50,6 +51,10 @@ async fn test_attempt(
     message.check_trial()?;
     if is_disabled(&endpoint) {
         let detail = "the endpoint is disabled";
+        return Err(ApiError::new(ErrorCode::EndpointDisabled, detail));
+    }
+    if endpoint.verification.standing == Standing::Withheld {
+        let detail = "the endpoint is not verified, which the server demands; verify it first";
         return Err(ApiError::new(ErrorCode::EndpointDisabled, detail));
     }
     let operation = format!("test-attempt {}", endpoint.id);

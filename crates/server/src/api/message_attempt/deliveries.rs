@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use hookseal_domain::id::{EndpointId, MessageId};
+use hookseal_domain::time::Timestamp;
 use hookseal_store::inspect::{
     Content, DeliveredMessage, Destined, MessageFilter, MessageStatusFilter,
 };
@@ -156,6 +157,7 @@ async fn destinations(
     State(api): State<Api>,
     Query(DestinationsQuery(page)): Query<DestinationsQuery>,
 ) -> Result<Response, ApiError> {
+    let now = api.engine.now();
     let message = own.message(&api, &named).await?.id;
     let page = api
         .engine
@@ -165,7 +167,7 @@ async fn destinations(
     let list = ListResponse::of(
         page,
         |row| row.endpoint.id,
-        |row| Some(MessageEndpointOut::of(row)),
+        |row| Some(MessageEndpointOut::of(row, now)),
     );
     Ok(ok(&list))
 }
@@ -194,10 +196,10 @@ impl EndpointMessageOut {
 // === impl MessageEndpointOut ===
 
 impl MessageEndpointOut {
-    fn of(row: Destined) -> Self {
+    fn of(row: Destined, now: Timestamp) -> Self {
         let status = StatusText::of_delivery(row.status);
         Self {
-            endpoint: EndpointOut::of(row.endpoint),
+            endpoint: EndpointOut::of(row.endpoint, now),
             status: status.number(),
             status_text: status,
             next_attempt: next_attempt(row.status),

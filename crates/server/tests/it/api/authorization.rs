@@ -16,7 +16,7 @@ enum For {
     All,
     /// Every token.
     Tokens,
-    /// Every token, to end itself; nobody, with a secret in the body. These have tests of their own.
+    /// Every token, to end itself; nobody, with a secret in the body or the path. These have tests of their own.
     Itself,
     /// The organisation's tokens.
     Organisation,
@@ -49,6 +49,7 @@ const MATRIX: &[(&str, For)] = &[
     ("v1.endpoint.order.get", For::OwnApplication),
     ("v1.endpoint.order.skip", For::OwnApplication),
     ("v1.endpoint.get-throttling-status", For::OwnApplication),
+    ("v1.endpoint.verify", For::OwnApplication),
     ("v1.event-type.list", For::Tokens),
     ("v1.event-type.create", For::Organisation),
     ("v1.event-type.get", For::Tokens),
@@ -163,6 +164,8 @@ const MATRIX: &[(&str, For)] = &[
     ("v1.authentication.whoami", For::Tokens),
     ("logout_api_v1_auth_logout__post", For::Itself),
     ("v1.authentication.exchange-one-time-token", For::Itself),
+    ("v1.verification.grant", For::Itself),
+    ("v1.verification.grant-by-get", For::Itself),
     ("v1.authentication.expire-all", For::Organisation),
     ("v1.authentication.app-portal-access", For::Organisation),
     (
@@ -335,7 +338,9 @@ async fn without_a_valid_token_nobody_gets_in() {
     let stock = Stock::of(&shop).await;
     for (method, template, operation) in operations() {
         let path = stock.path(&template);
-        if operation == "v1.authentication.exchange-one-time-token" {
+        let by_secret = operation.starts_with("v1.verification.")
+            || operation == "v1.authentication.exchange-one-time-token";
+        if by_secret {
             continue;
         }
         for token in ["", "nonsense", &shop.token()[..shop.token().len() - 2]] {

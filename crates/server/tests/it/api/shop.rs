@@ -25,6 +25,7 @@ use hookseal_domain::address_policy::{AddressPolicy, PlainHttp};
 use hookseal_domain::delivery::breaker::BreakerRule;
 use hookseal_domain::delivery::retry::RetrySchedule;
 use hookseal_domain::endpoint::health::HealthRule;
+use hookseal_domain::endpoint::verification::{Demand, Origin};
 use hookseal_domain::id::{AppId, EndpointId, OrgId};
 use hookseal_domain::secret::Secret;
 use hookseal_domain::signature::key::KeyKind;
@@ -34,7 +35,7 @@ use hookseal_domain::transport::name::Name;
 use hookseal_domain::transport::policy::TransportPolicy;
 use hookseal_egress::{Egress, EgressConfig};
 use hookseal_engine::clock::{Clock, Random};
-use hookseal_engine::config::{EngineConfig, SvixHeaders};
+use hookseal_engine::config::{EngineConfig, SvixHeaders, VerificationConfig};
 use hookseal_engine::{Engine, EngineParts};
 use hookseal_store::Store;
 use hookseal_store::retention::RetentionPolicy;
@@ -44,6 +45,8 @@ use hookseal_store::transport::SeenHandshake;
 
 /// 2026-11-23T08:20:00Z.
 const START: Timestamp = Timestamp::from_millis(1_795_422_000_000);
+/// Where verifications are answered; the token is added.
+pub(crate) const CALLBACK: &str = "https://hooks.example/api/v1/verification/";
 const JWT_SECRET: &[u8] = b"the secret of the tests, long enough";
 
 /// A provider and its API.
@@ -344,6 +347,11 @@ async fn engine(folder: &TempDir, clock: &Arc<TestClock>) -> Engine {
 
 fn engine_config() -> EngineConfig {
     EngineConfig {
+        verification: VerificationConfig {
+            demand: Demand::None,
+            origin: Some(Origin::parse("hooks.example").unwrap()),
+            callback_url: Some(CALLBACK.to_owned()),
+        },
         retry_schedule: RetrySchedule::default(),
         breaker_rule: BreakerRule::default(),
         health_rule: HealthRule::default(),
