@@ -81,6 +81,11 @@ pub enum TaskWork {
         /// Of applications that were made in this time.
         span: Span,
     },
+    /// Lets the event types be read as one document, as they are when it is read.
+    Export {
+        /// Those that were made in this time.
+        span: Span,
+    },
 }
 
 /// What a task found out about an application.
@@ -176,6 +181,8 @@ pub enum TaskKind {
     Usage,
     /// [`TaskWork::Subscriptions`].
     Subscriptions,
+    /// [`TaskWork::Export`].
+    Export,
 }
 
 /// Whether a task goes on.
@@ -232,6 +239,7 @@ impl TaskWork {
             Self::Broadcast { .. } => TaskKind::Broadcast,
             Self::Usage { .. } => TaskKind::Usage,
             Self::Subscriptions { .. } => TaskKind::Subscriptions,
+            Self::Export { .. } => TaskKind::Export,
         }
     }
 
@@ -241,7 +249,10 @@ impl TaskWork {
             Self::Replay { app, .. } | Self::Cancel { app, .. } | Self::Expunge { app, .. } => {
                 Some(*app)
             }
-            Self::Broadcast { .. } | Self::Usage { .. } | Self::Subscriptions { .. } => None,
+            Self::Broadcast { .. }
+            | Self::Usage { .. }
+            | Self::Subscriptions { .. }
+            | Self::Export { .. } => None,
         }
     }
 
@@ -252,7 +263,8 @@ impl TaskWork {
             Self::Expunge { .. }
             | Self::Broadcast { .. }
             | Self::Usage { .. }
-            | Self::Subscriptions { .. } => None,
+            | Self::Subscriptions { .. }
+            | Self::Export { .. } => None,
         }
     }
 
@@ -264,7 +276,8 @@ impl TaskWork {
             | Self::Expunge { span, .. }
             | Self::Broadcast { span, .. }
             | Self::Usage { span, .. }
-            | Self::Subscriptions { span } => *span,
+            | Self::Subscriptions { span }
+            | Self::Export { span } => *span,
         }
     }
 }
@@ -302,7 +315,7 @@ impl Replayed {
 
 impl TaskKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Recover,
         Self::ReplayMissing,
         Self::BulkReplay,
@@ -311,6 +324,7 @@ impl TaskKind {
         Self::Broadcast,
         Self::Usage,
         Self::Subscriptions,
+        Self::Export,
     ];
 
     /// Stable name, for metrics and the API: the contract's, where it has one.
@@ -324,13 +338,14 @@ impl TaskKind {
             Self::Broadcast => "message.broadcast",
             Self::Usage => "application.stats",
             Self::Subscriptions => "event-type.aggregate",
+            Self::Export => "event-type.export-openapi",
         }
     }
 
     /// Whether the contract knows it. Others are listed only where they are asked for by name, since
     /// official clients can't read a list that has them.
     pub const fn is_in_contract(self) -> bool {
-        !matches!(self, Self::Cancel)
+        !matches!(self, Self::Cancel | Self::Export)
     }
 }
 

@@ -150,6 +150,13 @@ async fn step(shared: &Arc<Shared>, running: &RunningTask) -> Result<Went, Store
         TaskWork::Usage { .. } | TaskWork::Subscriptions { .. } => {
             findings::step(shared, running).await
         }
+        // Whoever reads the task gets the document; there is nothing to prepare.
+        TaskWork::Export { .. } => {
+            let (store, now) = (&shared.store, shared.clock.now());
+            let ended = store.end_task(running.claim, TaskState::Finished, now);
+            note(shared, running, ended.await?);
+            Ok(Went::On)
+        }
     }
 }
 

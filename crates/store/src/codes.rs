@@ -96,6 +96,7 @@ codes! {
         Broadcast = 6,
         Usage = 7,
         Subscriptions = 8,
+        Export = 9,
     }
     Wanted { Failed = 1, Ended = 2, Delivered = 3, Cancelled = 4, Missing = 5, }
     TaskStatus { Running = 1, Finished = 2, Failed = 3, }

@@ -45,7 +45,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 struct ListParams {
     /// Only those that stand so: `running`, `finished` or `failed`.
     status: Option<String>,
-    /// Only of this kind. Without it: all but `endpoint.cancel-msgs`, which official clients don't know.
+    /// Only of this kind. Without it: all but `endpoint.cancel-msgs` and
+    /// `event-type.export-openapi`, which official clients don't know.
     task: Option<String>,
 }
 
@@ -113,7 +114,7 @@ async fn list(
 /// Shows a background task and how far it has come.
 ///
 /// Once it has ended, with what it found out: `data.appStats` of `application.stats`,
-/// `data.event_types` of `event-type.aggregate`.
+/// `data.event_types` of `event-type.aggregate`, `data.openapi` of `event-type.export-openapi`.
 #[utoipa::path(get, path = "/api/v1/background-task/{task_id}", operation_id = "v1.background-task.get", tag = "Background Task",
     params(TaskParams, PartParams),
     responses((status = 200, description = "The task", body = TaskOut), ErrorResponses))]
@@ -122,6 +123,10 @@ async fn get(
     State(api): State<Api>,
     Query(part): Query<PartQuery>,
 ) -> Result<Response, ApiError> {
+    if task.work.kind() == TaskKind::Export && task.state == TaskState::Finished {
+        let document = api.export_openapi(task.org).await?;
+        return Ok(ok(&TaskOut::of(task).with_document(document)));
+    }
     let finds_out = matches!(task.work.kind(), TaskKind::Usage | TaskKind::Subscriptions);
     if !finds_out || task.state == TaskState::Running {
         return Ok(ok(&TaskOut::of(task)));

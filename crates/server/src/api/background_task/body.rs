@@ -1,6 +1,7 @@
 //! A background task as it goes out.
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use hookseal_domain::task::{Finding, Found, Task, TaskKind, TaskState, TaskWork};
@@ -19,8 +20,8 @@ pub(crate) struct TaskOut {
     /// `running`, `finished` (all is done), or `failed` (it ended before; `data.reason` says why).
     status: &'static str,
     /// What it does: `endpoint.recover`, `endpoint.replay`, `endpoint.bulk-replay`,
-    /// `endpoint.cancel-msgs`, `application.purge_content`, `message.broadcast`, `application.stats` or
-    /// `event-type.aggregate`.
+    /// `endpoint.cancel-msgs`, `application.purge_content`, `message.broadcast`, `application.stats`,
+    /// `event-type.aggregate` or `event-type.export-openapi`.
     task: &'static str,
     /// When it came as far as this says.
     updated_at: At,
@@ -70,6 +71,10 @@ struct TaskData {
     /// What `event-type.aggregate` found.
     #[serde(rename = "event_types", skip_serializing_if = "Option::is_none")]
     subscriptions: Option<Vec<AppSubscriptions>>,
+    /// The document of `event-type.export-openapi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    openapi: Option<Value>,
     /// Where there is more of it than in this answer: what to give as `iterator` for the next part. An
     /// extension of Hookseal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,9 +147,16 @@ impl TaskOut {
                 reason,
                 app_stats: None,
                 subscriptions: None,
+                openapi: None,
                 iterator: None,
             },
         }
+    }
+
+    /// With the document that it is about.
+    pub(super) fn with_document(mut self, document: Value) -> Self {
+        self.data.openapi = Some(document);
+        self
     }
 
     /// With what it found out.

@@ -1,6 +1,7 @@
 //! `…/event-type/export`: the catalogue as documents that others' tools read.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -8,15 +9,20 @@ use utoipa_axum::routes;
 
 use hookseal_catalogue::export::{Exported, asyncapi, openapi};
 use hookseal_catalogue::schema_set::SchemaSet;
+use hookseal_domain::access::Principal;
 use hookseal_domain::event_type::{EventType, EventTypeName};
 use hookseal_domain::id::OrgId;
+use hookseal_domain::task::{Span, TaskWork};
+use hookseal_domain::time::Timestamp;
 use hookseal_store::config::EventTypeListing;
 use hookseal_store::page::{Order, Page, PageRequest, PageStart};
 
 use crate::api::access::{Authorized, Organisation};
-use crate::api::error::{ApiError, ErrorBody, ErrorCode, ErrorResponses};
+use crate::api::background_task::{self, TaskOut};
+use crate::api::error::{ApiError, ErrorCode, ErrorResponses};
+use crate::api::input::Input;
 use crate::api::params::IdempotencyHeader;
-use crate::api::respond::ok;
+use crate::api::respond::{json, ok};
 use crate::api::{Api, ApiContext};
 
 /// Most bytes of schemas and descriptions that are exported at once: they stand in memory several
@@ -44,20 +50,31 @@ async fn export_openapi(
     Authorized(Organisation(org)): Authorized<Organisation>,
     State(api): State<Api>,
 ) -> Result<Response, ApiError> {
-    Ok(ok(&api.export(org, openapi).await?))
+    Ok(ok(&api.export_openapi(org).await?))
 }
 
-/// Not implemented: this server exports at once, by `GET`, and needs no background task.
+/// Exports the event types in a background task.
+///
+/// Once that has finished, it has the document as `data.openapi`, with the event types as they are when
+/// it is read. `GET` answers the same at once.
 #[utoipa::path(post, path = "/api/v1/event-type/export/openapi",
     operation_id = "v1.event-type.export-openapi", tag = "Event Type", params(IdempotencyHeader),
-    responses((status = 501, description = "This server does not have it", body = ErrorBody), ErrorResponses))]
+    responses((status = 202, description = "It is being done", body = TaskOut), ErrorResponses))]
 async fn export_in_background(
-    Authorized(Organisation(_org)): Authorized<Organisation>,
+    Authorized(Organisation(org)): Authorized<Organisation>,
+    State(api): State<Api>,
+    input: Input,
 ) -> Result<Response, ApiError> {
-    Err(ApiError::new(
-        ErrorCode::NotImplemented,
-        "this server exports at once: GET /api/v1/event-type/export/openapi",
-    ))
+    let (who, now) = (Principal::Organisation(org), api.engine.now());
+    let span = Span {
+        since: Timestamp::from_millis(0),
+        until: now,
+    };
+    let idempotency = input.idempotency(who, now, format_args!("export openapi"));
+    let work = TaskWork::Export { span };
+    let begun = api.engine.begin_task(org, work, idempotency).await;
+    let task = begun.map_err(|error| ApiError::change(background_task::WHAT, error))?;
+    Ok(json(StatusCode::ACCEPTED, &TaskOut::of(task)))
 }
 
 /// Exports the event types, without archived ones, as an AsyncAPI 3.0 document.
@@ -74,6 +91,11 @@ async fn export_asyncapi(
 }
 
 impl ApiContext {
+    /// The event types as an OpenAPI 3.1 document.
+    pub(crate) async fn export_openapi(&self, org: OrgId) -> Result<Value, ApiError> {
+        self.export(org, openapi).await
+    }
+
     async fn export(&self, org: OrgId, write: fn(&[Exported]) -> Value) -> Result<Value, ApiError> {
         let mut event_types = Vec::new();
         let mut bytes = 0_usize;

@@ -1,5 +1,6 @@
 //! Documents of APIs: event types out of them, and the catalogue as such.
 
+use hookseal_testkit::wait::until;
 use serde_json::{Value, json};
 
 use crate::api::shop::Shop;
@@ -279,8 +280,16 @@ async fn an_export_is_imported_as_the_same() {
         .get("/event-type?include_archived=true&with_content=true")
         .await;
     assert_eq!(after, before);
-    let absent = shop.ask("POST", &export("openapi"), "").await;
-    assert_eq!(absent.error(501), "not_implemented");
+    let task = shop.ask("POST", &export("openapi"), "").await.expect(202);
+    let path = format!("/background-task/{}", task["id"].as_str().unwrap());
+    let task = until("the task to finish", async || {
+        let task = shop.get(&path).await;
+        Ok((task["status"] == "finished").then_some(task))
+    })
+    .await
+    .unwrap();
+    assert_eq!(task["task"], "event-type.export-openapi");
+    assert_eq!(task["data"]["openapi"], shop.get(&export("openapi")).await);
     let other = Shop::open().await;
     let body = json!({"spec": shop.get(&export("asyncapi")).await}).to_string();
     let answer = other.ask("POST", "/event-type/import/asyncapi", body).await;

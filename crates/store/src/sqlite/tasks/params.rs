@@ -65,7 +65,8 @@ pub(super) fn encode(work: &TaskWork) -> Option<String> {
         TaskWork::Replay { .. }
         | TaskWork::Cancel { .. }
         | TaskWork::Expunge { .. }
-        | TaskWork::Subscriptions { .. } => None,
+        | TaskWork::Subscriptions { .. }
+        | TaskWork::Export { .. } => None,
     }
 }
 
@@ -79,7 +80,8 @@ pub(super) fn replayed(row: &Typed<'_, TaskId>, kind: TaskKind) -> Result<Replay
         | TaskKind::Expunge
         | TaskKind::Broadcast
         | TaskKind::Usage
-        | TaskKind::Subscriptions => {}
+        | TaskKind::Subscriptions
+        | TaskKind::Export => {}
     }
     let params: Option<ReplayParams> = row.json("params")?;
     let params = params.ok_or_else(|| row.corrupt("params"))?;

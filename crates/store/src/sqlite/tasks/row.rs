@@ -124,5 +124,6 @@ fn work(row: &Typed<'_, TaskId>) -> Result<TaskWork, Failure> {
             span,
         },
         TaskKind::Subscriptions => TaskWork::Subscriptions { span },
+        TaskKind::Export => TaskWork::Export { span },
     })
 }

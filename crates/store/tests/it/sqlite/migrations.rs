@@ -47,6 +47,38 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "lists",
         include_str!("../../../migrations/sqlite/0010_lists.sql"),
     ),
+    (
+        "ready_orders",
+        include_str!("../../../migrations/sqlite/0011_ready_orders.sql"),
+    ),
+    (
+        "findings",
+        include_str!("../../../migrations/sqlite/0012_findings.sql"),
+    ),
+    (
+        "cloud_events",
+        include_str!("../../../migrations/sqlite/0013_cloud_events.sql"),
+    ),
+    (
+        "health",
+        include_str!("../../../migrations/sqlite/0014_health.sql"),
+    ),
+    (
+        "current_event_types",
+        include_str!("../../../migrations/sqlite/0015_current_event_types.sql"),
+    ),
+    (
+        "portal_links",
+        include_str!("../../../migrations/sqlite/0016_portal_links.sql"),
+    ),
+    (
+        "verification",
+        include_str!("../../../migrations/sqlite/0017_verification.sql"),
+    ),
+    (
+        "export_task",
+        include_str!("../../../migrations/sqlite/0018_export_task.sql"),
+    ),
 ];
 
 /// A row of each table that a later version makes anew.
