@@ -61,15 +61,19 @@ fn objects(document: &Value, schema: &Value, at: &[String], found: &mut Vec<Vec<
     }
 }
 
-/// A body with this at the place, and nothing else.
+/// A body with this at the place, and nothing else but names in lists: without one an event type is
+/// not looked at any further.
 fn with(steps: &[String], inner: Value) -> Value {
-    steps
-        .iter()
-        .rev()
-        .fold(inner, |inner, step| match step.as_str() {
-            "0" => json!([inner]),
-            name => json!({name: inner}),
-        })
+    let around = |mut inner: Value, step: &String| {
+        if step != "0" {
+            return json!({step: inner});
+        }
+        if let Some(item) = inner.as_object_mut() {
+            item.insert("name".to_owned(), json!("t"));
+        }
+        json!([inner])
+    };
+    steps.iter().rev().fold(inner, around)
 }
 
 #[tokio::test]
@@ -79,6 +83,7 @@ async fn a_list_is_taken_for_no_object() {
     let event_type = r#"{"name": "t", "description": ""}"#;
     shop.make("/event-type", event_type).await;
     let places = places();
+    let mut wrong = Vec::new();
     for Place {
         method,
         path,
@@ -86,16 +91,23 @@ async fn a_list_is_taken_for_no_object() {
     } in &places
     {
         let mut loc = vec!["body".to_owned()];
-        loc.extend(steps.iter().cloned());
+        // There are no connectors, whatever they are: told of all of them together.
+        let told = match steps.first() {
+            Some(first) if first == "connectors" => 1,
+            _ => steps.len(),
+        };
+        loc.extend(steps.iter().take(told).cloned());
         for list in [json!([]), json!(["a", "b", "c"]), json!([5, 100])] {
             let body = with(steps, list).to_string();
             let answer = shop.ask(method, &stock.path(path), body.clone()).await;
-            let answer = answer.expect(422);
-            let details = answer["detail"].as_array().unwrap();
-            let named = details.iter().any(|detail| detail["loc"] == json!(loc));
-            assert!(named, "{method} {path} {body}: {answer}");
+            let details = answer.json()["detail"].as_array().cloned();
+            let named = details.iter().flatten().any(|one| one["loc"] == json!(loc));
+            if answer.status != 422 || !named {
+                wrong.push(format!("{method} {path} {body}: {}", answer.json()));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     // Nested ones among them, in objects and lists.
     for deep in [
         &["batch"][..],
