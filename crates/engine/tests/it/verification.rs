@@ -475,6 +475,28 @@ async fn enabling_does_not_make_up_for_a_verification() {
 }
 
 #[tokio::test]
+async fn nor_does_bringing_it_back_with_what_failed() {
+    let world = World::with(demanding).await;
+    let hook = FakeEndpoint::plain([200]).await.unwrap();
+    let disabled = |spec: &mut hookseal_domain::endpoint::EndpointSpec| spec.disabled = true;
+    let id = world.endpoint_with(&hook.url(), disabled).await;
+    let first = world.publish("{}").await;
+    let span = hookseal_domain::task::Span {
+        since: hookseal_domain::time::Timestamp::from_millis(0),
+        until: world.engine.now(),
+    };
+    let of = (world.app, id);
+    let enabled = world
+        .engine
+        .enable_endpoint(world.org, of, Some(span), None);
+    assert!(enabled.await.unwrap().task.is_some());
+    let second = world.publish("{}").await;
+    world.status_becomes(second, HELD).await;
+    world.status_becomes(first, HELD).await;
+    assert!(hook.received().is_empty());
+}
+
+#[tokio::test]
 async fn a_verification_outlives_the_process_and_so_does_what_waits_for_it() {
     let world = World::with(demanding).await;
     let hook = FakeEndpoint::plain([200]).await.unwrap();
