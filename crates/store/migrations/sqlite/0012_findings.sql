@@ -5,8 +5,8 @@ CREATE TABLE task_of_all_kinds (
     id INTEGER NOT NULL PRIMARY KEY,
     org BLOB NOT NULL CHECK (length(org) = 20),
     -- 1 recover, 2 replay missing, 3 bulk replay, 4 cancel, 5 expunge, 6 broadcast, 7 usage,
-    -- 8 subscriptions.
-    kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 8),
+    -- 8 subscriptions, 9 export.
+    kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 9),
     -- What it is about; NULL for the organisation.
     app INTEGER,
     ep INTEGER,

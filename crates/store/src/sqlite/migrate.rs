@@ -76,10 +76,6 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "verification",
         include_str!("../../migrations/sqlite/0017_verification.sql"),
     ),
-    (
-        "export_task",
-        include_str!("../../migrations/sqlite/0018_export_task.sql"),
-    ),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

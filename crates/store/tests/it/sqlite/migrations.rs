@@ -75,10 +75,6 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "verification",
         include_str!("../../../migrations/sqlite/0017_verification.sql"),
     ),
-    (
-        "export_task",
-        include_str!("../../../migrations/sqlite/0018_export_task.sql"),
-    ),
 ];
 
 /// A row of each table that a later version makes anew.
