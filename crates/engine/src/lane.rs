@@ -26,7 +26,7 @@ use crate::job::Job;
 use crate::lane::batching::Batching;
 pub(crate) use crate::lane::begin::{Looked, Then};
 use crate::lanes::Went;
-use crate::memory::AppMemory;
+use crate::memory::Memory;
 use crate::pacing::{LaneRules, Pacing};
 use crate::queue::Queue;
 
@@ -42,8 +42,8 @@ pub(crate) struct Lane {
     pub(crate) endpoint: EndpointId,
     /// Its part of the node's permits.
     pub(crate) share: Arc<Share>,
-    /// What its deliveries take.
-    pub(super) memory: Arc<AppMemory>,
+    /// The node's.
+    pub(super) memory: Arc<Memory>,
     pub(super) state: Mutex<LaneState>,
 }
 
@@ -89,7 +89,7 @@ impl Lane {
         app: AppId,
         endpoint: EndpointId,
         running_max: usize,
-        memory: Arc<AppMemory>,
+        memory: Arc<Memory>,
     ) -> Arc<Self> {
         Arc::new(Self {
             app,

@@ -35,8 +35,7 @@ section! {
         max_in_flight: usize = "4096", from "1" to "1000000";
         /// Most deliveries of one endpoint in memory; the others wait in the store.
         window_deliveries: usize = "1024", from "1" to "1000000";
-        /// Most payload bytes of all deliveries in memory; the others wait in the store. An
-        /// application takes no more than it leaves free, and an endpoint half of that.
+        /// Most payload bytes of all deliveries in memory; the others wait in the store.
         window_bytes: ByteSize = "64MiB", from "1MiB" to "64GiB";
         /// Whether requests carry copies of the `webhook-*` headers under their older `svix-*`
         /// names, for receivers that use libraries which read those.
