@@ -50,3 +50,6 @@ pub const FAULTS_MAX: usize = 50;
 /// Most references that are followed from one place to what they mean: real documents need one, seldom
 /// two.
 pub const FOLLOWED_MAX: usize = 8;
+/// Longest pointer to an event type in a document, in bytes: it is kept for each, and nobody names things
+/// at such length.
+pub const POINTER_BYTES_MAX: usize = 1024;

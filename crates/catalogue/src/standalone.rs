@@ -13,8 +13,11 @@ use crate::embedded::encoded;
 use crate::import::Fault;
 use crate::json::{joined, local_fragment, steps};
 use crate::keywords::{DATA, MAPS, REFERENCES};
-use crate::limits::SUBSCHEMAS_MAX;
+use crate::limits::{POINTER_BYTES_MAX, SUBSCHEMAS_MAX};
 use crate::room::Room;
+
+/// Longest pointer to a part of a schema, in bytes: names of properties are short.
+const AT_BYTES_MAX: usize = 8 * POINTER_BYTES_MAX;
 
 /// The language that a document's schemas are written in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -168,6 +171,10 @@ impl Copier<'_, '_> {
 
     /// By recursion, as deep as documents are.
     fn copy(&mut self, value: &Value, at: &str, meant: Meant) -> Result<Value, Fault> {
+        // What leads to it is copied with each value.
+        if at.len() > AT_BYTES_MAX {
+            return Err(too_large(""));
+        }
         self.room.take(value).map_err(|_| too_large(at))?;
         match value {
             Value::Object(map) => self.copy_object(map, at, meant).map(Value::Object),
@@ -198,6 +205,7 @@ impl Copier<'_, '_> {
             let inner = joined(at, keyword);
             let copied = match value {
                 Value::String(to) if REFERENCES.contains(&keyword.as_str()) => {
+                    self.room.take(value).map_err(|_| too_large(&inner))?;
                     Value::String(self.moved(to, &inner, meant)?)
                 }
                 Value::Object(named) if MAPS.contains(&keyword.as_str()) => {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::import::Fault;
 use crate::json::{joined, local_fragment};
-use crate::limits::FOLLOWED_MAX;
+use crate::limits::{FOLLOWED_MAX, POINTER_BYTES_MAX};
 
 /// Follows references to where something is described.
 pub(crate) fn followed(document: &Value, pointer: String) -> Result<(String, &Value), Fault> {
@@ -30,6 +30,11 @@ fn follow(
     let mut at = pointer;
     let mut from = at.clone();
     for _ in 0..=FOLLOWED_MAX {
+        if at.len() > POINTER_BYTES_MAX {
+            let rule =
+                format!("has a place whose pointer is longer than {POINTER_BYTES_MAX} bytes");
+            return Err(Fault::at("", rule));
+        }
         let Some(value) = document.pointer(&at) else {
             let rule = format!("refers to `{at}`, which does not exist");
             return Err(Fault::at(&from, rule));

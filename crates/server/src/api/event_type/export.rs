@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -32,6 +33,9 @@ const BYTES_MAX: usize = 16 << 20;
 const BYTES_PER_TYPE: usize = 512;
 /// Event types that are read at once: each may have schemas of a MiB.
 const PAGE_ROWS: usize = 16;
+
+/// Who writes one: a catalogue takes many times its bytes while that is done.
+static WRITERS: Semaphore = Semaphore::const_new(1);
 
 /// The operations.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -97,6 +101,8 @@ impl ApiContext {
     }
 
     async fn export(&self, org: OrgId, write: fn(&[Exported]) -> Value) -> Result<Value, ApiError> {
+        let turn = WRITERS.acquire().await;
+        let _turn = turn.map_err(|error| ApiError::internal(&error))?;
         let mut event_types = Vec::new();
         let mut bytes = 0_usize;
         let mut from = PageStart::Beginning;

@@ -26,6 +26,8 @@ const STEP_APPLICATIONS: usize = 200;
 /// Most counters that a step sums up, but for those of its last application: a reader is busy with
 /// them for some milliseconds.
 const STEP_COUNTERS: u64 = 20_000;
+/// Most bytes of what a step finds, but for those of its last application: they are written at once.
+const STEP_BYTES: usize = 4 << 20;
 /// Most event types that are told of one application, and most bytes of lists that are read for it:
 /// its endpoints could name more than anybody reads.
 const NAMED_MAX: usize = 5000;
@@ -73,9 +75,9 @@ fn look(connection: &Connection, running: &RunningTask) -> Result<Findings, Fail
         ..Findings::default()
     };
     let ahead = ahead(connection, work, org, findings.cursor)?;
-    let mut counters = 0;
+    let (mut counters, mut bytes) = (0, 0);
     for app in &ahead {
-        if counters >= STEP_COUNTERS {
+        if counters >= STEP_COUNTERS || bytes >= STEP_BYTES {
             return Ok(findings);
         }
         findings.cursor = app.raw();
@@ -91,11 +93,13 @@ fn look(connection: &Connection, running: &RunningTask) -> Result<Findings, Fail
         } else {
             subscriptions(connection, *app)?
         };
-        findings.found.push(Finding {
+        let finding = Finding {
             app: *app,
             uid: uid.map(Uid::from_stored),
             found,
-        });
+        };
+        bytes += finding.bytes();
+        findings.found.push(finding);
     }
     findings.last = ahead.len() < STEP_APPLICATIONS;
     Ok(findings)
